@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from project.errors import TransientError
 from replication.domain.pages import Cursor, Page
 from replication.domain.tables import TableDef
+
+
+class ResyncRequiredError(TransientError):
+    """The source no longer knows the cursor (expired, metadata changed, restored)."""
+
+    code = "resync_required"
 
 
 class RowCodec(Protocol):

@@ -86,9 +86,7 @@ class TableDef:
 
     @property
     def has_guid_key(self) -> bool:
-        return (
-            len(self.key) == 1 and self.column(self.key[0]).type is ColumnType.GUID
-        )
+        return len(self.key) == 1 and self.column(self.key[0]).type is ColumnType.GUID
 
     @property
     def owner_column(self) -> str | None:

@@ -1,0 +1,149 @@
+"""Connections to the staging databases of organizations.
+
+Workers open one per pull. The web process keeps a few idle ones; a pool per
+organization would cost threads that a thousand organizations cannot share.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+from psycopg import IsolationLevel
+
+from project.errors import TransientError
+from provisioning import queries
+from provisioning.services import staging_databases
+
+CONNECT_TIMEOUT_SECONDS = 5
+MAX_IDLE = 20
+IDLE_SECONDS = 30.0
+
+_OPTIONS = (
+    "-c timezone=UTC -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
+)
+
+
+class StagingUnavailableError(TransientError):
+    """The organization's database does not answer."""
+
+    code = "staging_unavailable"
+
+
+def connect(organization_id: UUID) -> psycopg.Connection:
+    """Open an autocommit connection as the organization's own role.
+
+    :raises StagingUnavailableError: the server does not answer.
+    """
+    conninfo = staging_databases.conninfo(queries.organization(organization_id))
+    try:
+        return psycopg.connect(
+            conninfo,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="waystation",
+            options=_OPTIONS,
+        )
+    except psycopg.OperationalError as error:
+        message = f"Staging of organization {organization_id} is unavailable."
+        raise StagingUnavailableError(message) from error
+
+
+@contextmanager
+def opened(organization_id: UUID) -> Iterator[psycopg.Connection]:
+    """A connection for one piece of work, closed afterwards."""
+    conn = connect(organization_id)
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+class _IdleConnections:
+    """At most `MAX_IDLE` open connections that nobody uses, oldest out first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[psycopg.Connection, tuple[UUID, float]] = OrderedDict()
+
+    def take(self, organization_id: UUID) -> psycopg.Connection | None:
+        with self._lock:
+            for conn, (owner, _) in reversed(self._idle.items()):
+                if owner == organization_id:
+                    del self._idle[conn]
+                    return conn
+        return None
+
+    def give_back(self, organization_id: UUID, conn: psycopg.Connection) -> None:
+        with self._lock:
+            self._idle[conn] = (organization_id, time.monotonic())
+        self._close_stale()
+
+    def forget(self, organization_id: UUID) -> None:
+        with self._lock:
+            mine = [
+                c for c, (owner, _) in self._idle.items() if owner == organization_id
+            ]
+            for conn in mine:
+                del self._idle[conn]
+        for conn in mine:
+            conn.close()
+
+    def _close_stale(self) -> None:
+        stale = []
+        oldest_allowed = time.monotonic() - IDLE_SECONDS
+        with self._lock:
+            for conn, (_, since) in list(self._idle.items()):
+                if since < oldest_allowed or len(self._idle) > MAX_IDLE:
+                    del self._idle[conn]
+                    stale.append(conn)
+        for conn in stale:
+            conn.close()
+
+
+_idle = _IdleConnections()
+
+
+@contextmanager
+def reading(organization_id: UUID) -> Iterator[psycopg.Connection]:
+    """A connection from the idle ones, or a new one; autocommit.
+
+    :raises StagingUnavailableError: the server does not answer or went away.
+    """
+    conn = _idle.take(organization_id) or connect(organization_id)
+    try:
+        yield conn
+    except psycopg.OperationalError as error:
+        # The server may have restarted: the other idle ones are suspect too.
+        _idle.forget(organization_id)
+        conn.close()
+        message = f"Staging of organization {organization_id} went away."
+        raise StagingUnavailableError(message) from error
+    except BaseException:
+        conn.close()
+        raise
+    _idle.give_back(organization_id, conn)
+
+
+@contextmanager
+def snapshot(conn: psycopg.Connection) -> Iterator[None]:
+    """One consistent cut of the staging database, for reading only."""
+    conn.isolation_level = IsolationLevel.REPEATABLE_READ
+    conn.read_only = True
+    try:
+        with conn.transaction():
+            yield
+    finally:
+        if not conn.closed:
+            conn.isolation_level = None
+            conn.read_only = None
+
+
+def forget(organization_id: UUID) -> None:
+    """Close the idle connections of an organization that goes away."""
+    _idle.forget(organization_id)

@@ -1,0 +1,236 @@
+"""Bring one page of changes into `data.<table>`, inside the page's transaction.
+
+What changed is left in the temporary table `touched`, from which the feed is
+derived once the clock is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import md5
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from replication.domain.pages import Page, SetAside
+from replication.domain.tables import TableDef
+from replication.source import RowCodec
+from replication.staging import columns, quarantine, schema
+from replication.staging.registry import SourceTable
+
+_INCOMING = sql.Identifier("incoming")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What a page did to the table."""
+
+    written: int
+    # How many of the written rows were not there before.
+    inserted: int
+    deleted: int
+    unchanged: int
+
+    @property
+    def touched(self) -> int:
+        return self.written + self.deleted
+
+
+def prepare(conn: psycopg.Connection, table: TableDef) -> None:
+    """Create the connection's temporary tables, once before the first page."""
+    conn.execute(
+        sql.SQL(
+            "CREATE TEMP TABLE IF NOT EXISTS {incoming} ({columns})"
+            " ON COMMIT DELETE ROWS"
+        ).format(incoming=_INCOMING, columns=schema.column_definitions(table))
+    )
+    prepare_touched(conn)
+
+
+def prepare_touched(conn: psycopg.Connection) -> None:
+    """Create the list of rows whose feed entries are to be looked at."""
+    conn.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS touched (row_id uuid NOT NULL,"
+        " changed boolean NOT NULL, inserted boolean NOT NULL DEFAULT false)"
+        " ON COMMIT DELETE ROWS"
+    )
+
+
+def merge_page(
+    conn: psycopg.Connection, source: SourceTable, page: Page, codec: RowCodec
+) -> Merged:
+    """Write what is new in the page; rows that staging has already stay as they are.
+
+    The newest version of a row wins. Rows that cannot be stored are set aside and
+    their previous version stays.
+    """
+    table = source.definition
+    newest = newest_rows(page.rows, codec, numbered=table.version_column is not None)
+    changed = _unknown_versions(conn, table, newest, codec)
+    written, inserted, unfit = _write(conn, source, changed, codec)
+    refused = [*page.set_aside, *unfit]
+    quarantine.note(
+        conn, source.id, refused=refused, stored=newest, nuls=page.stripped_nuls
+    )
+    if source.loading == "full":
+        _note_seen(conn, source, [*newest, *(r.key for r in refused if r.key)])
+    deleted = _delete(conn, table, page.deletes)
+    return Merged(
+        written=written,
+        inserted=inserted,
+        deleted=deleted,
+        unchanged=len(newest) - len(changed),
+    )
+
+
+def newest_rows(
+    rows: Iterable[Any], codec: RowCodec, *, numbered: bool
+) -> dict[str, Any]:
+    """Return one row per key: the one with the highest version, else the last."""
+    newest: dict[str, Any] = {}
+
+    def _version(row: Any) -> int:
+        return int(codec.version(row))
+
+    for row in rows:
+        key = codec.key(row)
+        rival = newest.get(key)
+        if rival is None or not numbered or _version(row) >= _version(rival):
+            newest[key] = row
+    return newest
+
+
+def row_ids(table: TableDef, keys: Iterable[str]) -> list[str]:
+    """The feed's row ids for keys in the form of PROTOCOL §5."""
+    if table.has_guid_key:
+        return list(keys)
+    return [md5(key.encode(), usedforsecurity=False).hexdigest() for key in keys]
+
+
+def _unknown_versions(
+    conn: psycopg.Connection,
+    table: TableDef,
+    newest: Mapping[str, Any],
+    codec: RowCodec,
+) -> list[Any]:
+    """Leave out rows whose version staging has: comparing is cheaper than copying."""
+    found = conn.execute(
+        sql.SQL(
+            "SELECT {row_id}::text, {version}::text FROM {relation}"
+            " WHERE {row_id} = ANY(%s::uuid[])"
+        ).format(
+            row_id=columns.row_id(table),
+            version=sql.Identifier(columns.VERSION),
+            relation=schema.relation(table),
+        ),
+        (row_ids(table, newest),),
+    )
+    stored = {str(row[0]).replace("-", ""): row[1] for row in found}
+    return [
+        row
+        for key, row in zip(row_ids(table, newest), newest.values(), strict=True)
+        if stored.get(key.replace("-", "")) != codec.version(row)
+    ]
+
+
+def _write(
+    conn: psycopg.Connection, source: SourceTable, rows: list[Any], codec: RowCodec
+) -> tuple[int, int, Sequence[SetAside]]:
+    if not rows:
+        return 0, 0, ()
+    table = source.definition
+    lines = codec.copy_lines(rows)
+    if source.loading == "first" and _copied(
+        conn, schema.relation(table), table, lines
+    ):
+        return len(rows), len(rows), ()
+    refused: Sequence[SetAside] = ()
+    if not _copied(conn, _INCOMING, table, lines):
+        refused = quarantine.copy_what_fits(conn, _INCOMING, table, lines)
+    _merge(conn, table)
+    if not table.has_guid_key:
+        _note_row_keys(conn, source)
+    return *_count(conn), refused
+
+
+def _copied(
+    conn: psycopg.Connection, target: sql.Identifier, table: TableDef, lines: bytes
+) -> bool:
+    """COPY all lines, or nothing."""
+    copy = sql.SQL("COPY {target} ({columns}) FROM STDIN").format(
+        target=target, columns=schema.copied_columns(table)
+    )
+    try:
+        with conn.transaction(), conn.cursor() as cursor, cursor.copy(copy) as stream:
+            stream.write(lines)
+    except (psycopg.DataError, psycopg.errors.UniqueViolation):
+        return False
+    return True
+
+
+def _merge(conn: psycopg.Connection, table: TableDef) -> None:
+    names = schema.copied_names(table)
+    comma = sql.SQL(", ")
+    conn.execute(
+        sql.SQL(
+            "WITH merged AS ("
+            " MERGE INTO {relation} AS t USING {incoming} AS i"
+            " ON t.{row_id} = i.{row_id}"
+            " WHEN MATCHED AND i.{version} {newer} t.{version}"
+            " THEN UPDATE SET {assignments}"
+            " WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+            " RETURNING t.{row_id} AS row_id, merge_action() = 'INSERT' AS inserted)"
+            " INSERT INTO touched SELECT row_id, true, inserted FROM merged"
+        ).format(
+            relation=schema.relation(table),
+            incoming=_INCOMING,
+            row_id=columns.row_id(table),
+            version=sql.Identifier(columns.VERSION),
+            newer=sql.SQL(">" if table.version_column else "IS DISTINCT FROM"),
+            assignments=comma.join(sql.SQL("{0} = i.{0}").format(n) for n in names),
+            names=comma.join(names),
+            values=comma.join(sql.SQL("i.{}").format(n) for n in names),
+        )
+    )
+
+
+def _delete(conn: psycopg.Connection, table: TableDef, keys: Sequence[str]) -> int:
+    """Delete rows; keys that staging never had are no error."""
+    if not keys:
+        return 0
+    deleted = conn.execute(
+        sql.SQL(
+            "WITH gone AS (DELETE FROM {relation} WHERE {row_id} = ANY(%s::uuid[])"
+            " RETURNING {row_id} AS row_id)"
+            " INSERT INTO touched SELECT row_id, true FROM gone"
+        ).format(relation=schema.relation(table), row_id=columns.row_id(table)),
+        (row_ids(table, keys),),
+    )
+    return deleted.rowcount
+
+
+def _note_seen(
+    conn: psycopg.Connection, source: SourceTable, keys: Iterable[str]
+) -> None:
+    conn.execute(
+        "INSERT INTO sync.seen SELECT %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING",
+        (source.id, row_ids(source.definition, keys)),
+    )
+
+
+def _note_row_keys(conn: psycopg.Connection, source: SourceTable) -> None:
+    conn.execute(
+        "INSERT INTO sync.row_key (source_id, row_id, row_key)"
+        " SELECT %s, _row, _key FROM incoming ON CONFLICT DO NOTHING",
+        (source.id,),
+    )
+
+
+def _count(conn: psycopg.Connection) -> tuple[int, int]:
+    row = conn.execute(
+        "SELECT count(*), count(*) FILTER (WHERE inserted) FROM touched"
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]

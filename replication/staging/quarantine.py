@@ -1,0 +1,126 @@
+"""Rows that cannot be stored are set aside with the reason; the page goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+
+import psycopg
+from psycopg import sql
+
+from replication.domain.pages import SetAside
+from replication.domain.tables import TableDef
+from replication.staging import columns, schema
+
+_ARRIVED = sql.Identifier("arrived")
+
+
+def copy_what_fits(
+    conn: psycopg.Connection, target: sql.Identifier, table: TableDef, lines: bytes
+) -> Sequence[SetAside]:
+    """COPY the lines whose values PostgreSQL accepts; return the other rows.
+
+    Slow on purpose: it runs only for a page that a plain COPY has refused.
+    """
+    untyped = sql.SQL(", ").join(
+        sql.SQL("{} text").format(name) for name in schema.copied_names(table)
+    )
+    conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_ARRIVED))
+    conn.execute(sql.SQL("CREATE TEMP TABLE {} ({})").format(_ARRIVED, untyped))
+    copy = sql.SQL("COPY {} FROM STDIN").format(_ARRIVED)
+    with conn.cursor() as cursor, cursor.copy(copy) as stream:
+        stream.write(lines)
+    refused = _refused(conn, table)
+    casts = sql.SQL(", ").join(_cast(name, kind) for name, kind in _typed(table))
+    conn.execute(
+        sql.SQL(
+            "INSERT INTO {target} ({columns}) SELECT {casts} FROM {arrived}"
+        ).format(
+            target=target,
+            columns=schema.copied_columns(table),
+            casts=casts,
+            arrived=_ARRIVED,
+        )
+    )
+    conn.execute(sql.SQL("DROP TABLE {}").format(_ARRIVED))
+    return refused
+
+
+def note(
+    conn: psycopg.Connection,
+    source_id: int,
+    *,
+    refused: Iterable[SetAside],
+    stored: Container[str],
+    nuls: int,
+) -> None:
+    """Remember what was set aside, and forget what has arrived well since."""
+    now_refused = list(refused)
+    kept_aside = {row.key for row in now_refused}
+    earlier = conn.execute(
+        "SELECT row_key FROM sync.set_aside WHERE source_id = %s", (source_id,)
+    )
+    arrived = [k for (k,) in earlier if k in stored and k not in kept_aside]
+    if arrived:
+        forget(conn, source_id, arrived)
+    for row in now_refused:
+        conn.execute(
+            "INSERT INTO sync.set_aside (source_id, row_key, column_name, reason)"
+            " VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (source_id, row_key) DO UPDATE SET"
+            " column_name = excluded.column_name, reason = excluded.reason,"
+            " times = set_aside.times + 1, last_at = now()",
+            (source_id, row.key, row.column, row.reason),
+        )
+    if nuls:
+        conn.execute(
+            "UPDATE sync.source SET stripped_nuls = stripped_nuls + %s WHERE id = %s",
+            (nuls, source_id),
+        )
+
+
+def forget(conn: psycopg.Connection, source_id: int, keys: Sequence[str]) -> None:
+    conn.execute(
+        "DELETE FROM sync.set_aside WHERE source_id = %s AND row_key = ANY(%s)",
+        (source_id, list(keys)),
+    )
+
+
+def _refused(conn: psycopg.Connection, table: TableDef) -> list[SetAside]:
+    refused = []
+    key = columns.quoted(table.key[0]) if table.has_guid_key else _key_column()
+    for name, kind in _typed(table):
+        rows = conn.execute(
+            sql.SQL(
+                "DELETE FROM {arrived} WHERE NOT pg_input_is_valid({name}, {kind})"
+                " RETURNING {key}"
+            ).format(arrived=_ARRIVED, name=name, kind=sql.Literal(kind), key=key)
+        ).fetchall()
+        refused += [
+            SetAside(
+                key=row_key,
+                column=name.as_string().strip('"'),
+                reason=f"The value fits no {kind}.",
+            )
+            for (row_key,) in rows
+        ]
+    return refused
+
+
+def _typed(table: TableDef) -> list[tuple[sql.Identifier, str]]:
+    typed = [
+        (columns.quoted(c.name), columns.stored_type(c).as_string())
+        for c in table.columns
+    ]
+    version = columns.version_type(table).as_string()
+    typed.append((sql.Identifier(columns.VERSION), version))
+    if not table.has_guid_key:
+        typed.append((_key_column(), "text"))
+    return typed
+
+
+def _cast(name: sql.Identifier, kind: str) -> sql.Composed:
+    return sql.SQL("{}::{}").format(name, sql.SQL(kind))  # type: ignore[arg-type]  # one of columns._STORED_AS
+
+
+def _key_column() -> sql.Identifier:
+    return sql.Identifier(columns.ROW_KEY)

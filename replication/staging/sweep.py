@@ -1,0 +1,75 @@
+"""The end of a full load: rows that the source no longer has become tombstones."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from project.errors import MisconfiguredError
+from replication.staging import columns, schema
+from replication.staging.registry import SourceTable
+
+# A sweep of more than this share, in a table of some size, is rather a source
+# that answered too little than a table that lost its rows.
+BRAKE_SHARE = 0.5
+BRAKE_ROWS = 100
+
+
+class SweepBrakeError(MisconfiguredError):
+    """A full load would delete a suspicious share of a table; an operator decides."""
+
+    code = "sweep_brake"
+
+
+def begin_full_load(conn: psycopg.Connection, source: SourceTable) -> None:
+    """Start a new generation; the caller holds the fence.
+
+    A table that is in use keeps its rows until the sweep. One that never was
+    complete begins empty, because nobody would sweep what is left of the attempt.
+    """
+    conn.execute("DELETE FROM sync.seen WHERE source_id = %s", (source.id,))
+    conn.execute(
+        "UPDATE sync.source SET generation = generation + 1, cursor_kind = NULL,"
+        " cursor_link = NULL, loading = CASE WHEN is_complete THEN 'full'"
+        " ELSE 'first' END WHERE id = %s",
+        (source.id,),
+    )
+    if not source.is_complete:
+        conn.execute("UPDATE sync.source SET row_count = 0 WHERE id = %s", (source.id,))
+        conn.execute(sql.SQL("TRUNCATE {}").format(schema.relation(source.definition)))
+
+
+def sweep(conn: psycopg.Connection, source: SourceTable) -> int:
+    """Delete what this generation has not met, into `touched`; return how many.
+
+    :raises SweepBrakeError: too many rows would go; nothing was deleted.
+    """
+    table = source.definition
+    swept = conn.execute(
+        sql.SQL(
+            "WITH gone AS (DELETE FROM {relation} t WHERE NOT EXISTS"
+            " (SELECT FROM sync.seen s WHERE s.source_id = %(id)s"
+            " AND s.row_id = t.{row_id}) RETURNING t.{row_id} AS row_id)"
+            " INSERT INTO touched SELECT row_id, true FROM gone"
+        ).format(relation=schema.relation(table), row_id=columns.row_id(table)),
+        {"id": source.id},
+    ).rowcount
+    if swept > BRAKE_ROWS:
+        _refuse_mass_deletion(conn, source, swept)
+    conn.execute("DELETE FROM sync.seen WHERE source_id = %s", (source.id,))
+    return swept
+
+
+def _refuse_mass_deletion(
+    conn: psycopg.Connection, source: SourceTable, swept: int
+) -> None:
+    row = conn.execute(
+        sql.SQL("SELECT count(*) FROM {}").format(schema.relation(source.definition))
+    ).fetchone()
+    assert row is not None
+    before = row[0] + swept
+    if swept > BRAKE_SHARE * before:
+        raise SweepBrakeError(
+            f"The full load of {source.definition.name} would delete {swept} of"
+            f" {before} rows; an operator has to look at the source."
+        )
