@@ -1,0 +1,239 @@
+"""One answer to a device: the algorithm of FEED §3, piece by piece.
+
+Every piece has a snapshot of its own, so that no snapshot waits for a slow phone;
+the delta of all tables is read from a single one, so that an answer ends even if
+commits never do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import psycopg
+
+from project.errors import RejectedError, TransientError
+from replication.domain.tables import SECURITY_TABLES
+from replication.staging import clock, connections
+from replication.staging.clock import ClockReading
+from replication.visibility import holdings, rows, subscriptions
+from replication.visibility.access import Access
+from replication.visibility.cached_access import cached_access
+from replication.visibility.checkpoints import Checkpoint
+from replication.visibility.holdings import Holdings
+from replication.visibility.messages import Begin, Message, NothingNew
+from replication.visibility.pieces import Bearer, Limits, Piece
+from replication.visibility.subscriptions import ResyncRequiredError
+
+# Older security tables than this might hand out what was revoked long ago.
+SECURITY_STALE_AFTER = "24 hours"
+
+
+class ModelChangedError(RejectedError):
+    """The client model is newer than the one that the device named."""
+
+    code = "model_changed"
+
+
+class NotReadyError(TransientError):
+    """Staging cannot answer now: it lags, or its security tables are stale."""
+
+    code = "not_ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesRequest:
+    user_id: UUID
+    device_id: UUID
+    model: str
+    checkpoint: Checkpoint | None = None
+    reset: frozenset[str] = frozenset()
+    digest: bool = False
+
+
+class Answer:
+    """Computes pieces until everything is said or the answer is long enough."""
+
+    def __init__(
+        self, organization_id: UUID, request: ChangesRequest, limits: Limits
+    ) -> None:
+        self._organization_id = organization_id
+        self._request = request
+        self._limits = limits
+        self._checkpoint = request.checkpoint
+        self._held: Holdings | None = None
+        self._column_types: dict[str, dict[str, str]] = {}
+        self._reset = request.reset
+        self._snapshot = self._name_snapshot()
+        self._sent = request.checkpoint.rows if request.checkpoint else 0
+        self._expected: int | None = None
+        self._bytes = 0
+        self._begun_at = time.monotonic()
+
+    def start(self) -> NothingNew | Iterator[Message]:
+        """Compute the first piece.
+
+        :raises ResyncRequiredError: the checkpoint cannot be continued.
+        :raises ModelChangedError: the device must fetch the model first.
+        :raises OfflineNotAllowedError: the user may not go offline now.
+        :raises NotReadyError: try again later.
+        """
+        piece = self._next_piece()
+        if piece is None:
+            message = f"The model is no longer {self._request.model}."
+            raise ModelChangedError(message)
+        if piece.is_complete and self._says_nothing(piece):
+            return NothingNew(piece.checkpoint())
+        return self._messages(piece)
+
+    def _messages(self, piece: Piece | None) -> Iterator[Message]:
+        assert piece is not None
+        yield self._begin(piece.access)
+        while piece is not None:
+            yield from piece.spool.drain()
+            if piece.is_complete or self._is_long_enough():
+                return
+            # A model that changes in mid-answer ends it; the next request learns.
+            piece = self._next_piece()
+
+    def _next_piece(self) -> Piece | None:
+        """Compute a piece; None when the model is not the one asked for."""
+        with connections.reading(self._organization_id) as conn:
+            with connections.snapshot(conn):
+                reading = clock.read(conn)
+                if reading is not None:
+                    piece = self._computed(conn, reading)
+            if reading is None:
+                clock.renew_epoch(conn)
+                raise ResyncRequiredError("The database was restored or copied.")
+            if piece is not None:
+                subscriptions.store(
+                    conn,
+                    reading.epoch,
+                    grants=piece.named_sets,
+                    columns={
+                        table.columns_id: table.columns_content
+                        for table in piece.access.tables.values()
+                    },
+                )
+                self._bytes += piece.size
+                self._sent = piece.sent
+        return piece
+
+    def _computed(
+        self, conn: psycopg.Connection, reading: ClockReading
+    ) -> Piece | None:
+        if self._held is None:
+            self._check(conn, reading)
+            self._held = self._load(conn, reading)
+        self._check_horizon(reading)
+        access = cached_access(conn, self._request.user_id, reading)
+        if access.model != self._request.model:
+            return None
+        self._held, resets = holdings.brought_up_to(
+            self._held,
+            access,
+            rev=reading.rev,
+            column_types=self._column_types,
+            reset=self._reset,
+        )
+        self._reset = frozenset()
+        self._column_types.update(
+            (t.columns_id, dict(t.columns_content)) for t in access.tables.values()
+        )
+        piece = Piece(
+            conn=conn,
+            access=access,
+            reading=reading,
+            bearer=Bearer(
+                organization=self._organization_id,
+                user=self._request.user_id,
+                device=self._request.device_id,
+            ),
+            limits=self._limits,
+            holdings=self._held,
+            snapshot=self._snapshot,
+            sent=self._sent,
+            wants_digest=self._request.digest,
+            expected_rows=self._expectation(conn, access),
+        )
+        piece.compute(resets)
+        return piece
+
+    def _check(self, conn: psycopg.Connection, reading: ClockReading) -> None:
+        checkpoint = self._checkpoint
+        if checkpoint is not None and checkpoint.epoch != reading.epoch:
+            raise ResyncRequiredError("The checkpoint is from another epoch.")
+        if checkpoint is not None and checkpoint.seen > reading.rev:
+            raise NotReadyError("Staging is behind what the device has seen.")
+        row = conn.execute(
+            "SELECT count(*) FROM sync.source WHERE name = ANY(%s)"
+            " AND last_complete_at < now() - %s::interval",
+            (list(SECURITY_TABLES), SECURITY_STALE_AFTER),
+        ).fetchone()
+        if row != (0,):
+            raise NotReadyError("The security tables are stale.")
+
+    def _check_horizon(self, reading: ClockReading) -> None:
+        # For every snapshot, and by rev: tombstones may be purged between pieces,
+        # and the age of a checkpoint proves nothing.
+        assert self._held is not None
+        if any(held.rev < reading.horizon for held in self._held.values()):
+            raise ResyncRequiredError("The checkpoint is older than the horizon.")
+
+    def _load(self, conn: psycopg.Connection, reading: ClockReading) -> Holdings:
+        if self._checkpoint is None:
+            return {}
+        self._column_types = subscriptions.column_sets(
+            conn, reading.epoch, self._checkpoint.columns_ids()
+        )
+        sets = subscriptions.grant_sets(
+            conn, reading.epoch, self._checkpoint.grants_ids()
+        )
+        return holdings.of_checkpoint(self._checkpoint, sets)
+
+    def _expectation(self, conn: psycopg.Connection, access: Access) -> int | None:
+        """How many rows a first download has in all; counted once per answer."""
+        if self._snapshot is not None and self._expected is None:
+            self._expected = sum(
+                rows.expected(conn, table) for table in access.tables.values()
+            )
+        return self._expected
+
+    def _name_snapshot(self) -> str | None:
+        if self._request.checkpoint is None:
+            return f"c{uuid4().hex}"
+        return self._request.checkpoint.snapshot
+
+    def _begin(self, access: Access) -> Begin:
+        return Begin(
+            kind="delta" if self._snapshot is None else "snapshot",
+            snapshot=self._snapshot,
+            model=access.model,
+            columns={
+                name: (*(column.name for column in table.columns), "_version")
+                for name, table in access.tables.items()
+            },
+        )
+
+    def _says_nothing(self, piece: Piece) -> bool:
+        """The device stands where it stood, but for the rev (FEED §3, step 9)."""
+        before = self._checkpoint
+        if before is None or before.snapshot is not None or self._request.digest:
+            return False
+        after = piece.checkpoint()
+        return not piece.has_news and _standing(before) == _standing(after)
+
+    def _is_long_enough(self) -> bool:
+        return (
+            self._bytes >= self._limits.answer_bytes
+            or time.monotonic() - self._begun_at >= self._limits.answer_seconds
+        )
+
+
+def _standing(checkpoint: Checkpoint) -> dict[str, tuple[object, object]]:
+    return {
+        name: (held.columns_id, held.sets) for name, held in checkpoint.tables.items()
+    }

@@ -1,0 +1,129 @@
+"""Immutable sets of grants and columns, stored under a hash of their content."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from project.errors import RejectedError
+from replication.visibility.checkpoints import Grant, sorted_grants
+
+# A set that is named again refreshes its date at most this often; housekeeping
+# removes sets only long after the last checkpoint that may name them has expired.
+_REFRESH_AFTER = timedelta(hours=1)
+_CACHED_SETS = 10_000
+
+
+class ResyncRequiredError(RejectedError):
+    """The checkpoint is too old, foreign, or from another epoch; begin anew."""
+
+    code = "resync_required"
+
+
+class _Cache:
+    """Sets never change, so a cached one is right for ever; only memory ends.
+
+    Kept by epoch and not by organization: a restored database may lack a set.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sets: dict[tuple[UUID, str], object] = {}
+        self._written: dict[tuple[UUID, str], float] = {}
+
+    def get(self, epoch: UUID, name: str) -> object | None:
+        return self._sets.get((epoch, name))
+
+    def put(self, epoch: UUID, name: str, content: object) -> None:
+        with self._lock:
+            if len(self._sets) >= _CACHED_SETS:
+                self._sets.clear()
+                self._written.clear()
+            self._sets[epoch, name] = content
+
+    def is_fresh(self, epoch: UUID, name: str) -> bool:
+        written = self._written.get((epoch, name))
+        return (
+            written is not None
+            and time.monotonic() - written < _REFRESH_AFTER.total_seconds()
+        )
+
+    def note_written(self, epoch: UUID, name: str) -> None:
+        self._written[epoch, name] = time.monotonic()
+
+
+_cache = _Cache()
+
+
+def grant_sets(
+    conn: psycopg.Connection, epoch: UUID, names: Iterable[str]
+) -> dict[str, frozenset[Grant]]:
+    """:raises ResyncRequiredError: a set is not known, or no longer."""
+    return {
+        name: frozenset(
+            (grant[0], grant[1], grant[2], grant[3])
+            for grant in msgspec.convert(content, list[list[int | None]])
+            if grant[0] is not None
+        )
+        for name, content in _contents(conn, epoch, names).items()
+    }
+
+
+def column_sets(
+    conn: psycopg.Connection, epoch: UUID, names: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """Column name to type, per set.
+
+    :raises ResyncRequiredError: a set is not known, or no longer.
+    """
+    return {
+        name: dict(msgspec.convert(content, list[tuple[str, str]]))
+        for name, content in _contents(conn, epoch, names).items()
+    }
+
+
+def store(
+    conn: psycopg.Connection,
+    epoch: UUID,
+    *,
+    grants: Mapping[str, frozenset[Grant]],
+    columns: Mapping[str, list[tuple[str, str]]],
+) -> None:
+    """Write the sets that a checkpoint is about to name, unless done of late."""
+    contents: dict[str, object] = {n: sorted_grants(g) for n, g in grants.items()}
+    contents.update(columns)
+    for name, content in contents.items():
+        if _cache.is_fresh(epoch, name):
+            continue
+        conn.execute(
+            "INSERT INTO sync.subscription (id, body) VALUES (%s, %s)"
+            " ON CONFLICT (id) DO UPDATE SET named_at = now()",
+            (name, msgspec.json.encode(content).decode()),
+        )
+        _cache.put(epoch, name, content)
+        _cache.note_written(epoch, name)
+
+
+def _contents(
+    conn: psycopg.Connection, epoch: UUID, names: Iterable[str]
+) -> dict[str, object]:
+    wanted = set(names)
+    found = {n: c for n in wanted if (c := _cache.get(epoch, n)) is not None}
+    missing = wanted - found.keys()
+    if missing:
+        rows = conn.execute(
+            "SELECT id, body FROM sync.subscription WHERE id = ANY(%s)",
+            (list(missing),),
+        )
+        for name, content in rows:
+            found[name] = content
+            _cache.put(epoch, name, content)
+    if found.keys() != wanted:
+        raise ResyncRequiredError("The checkpoint names a set that is gone.")
+    return found
