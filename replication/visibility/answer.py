@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -62,7 +63,7 @@ class Answer:
         self._organization_id = organization_id
         self._request = request
         self._limits = limits
-        self._checkpoint = request.checkpoint
+        self._checkpoint = self._presented = request.checkpoint
         self._held: Holdings | None = None
         self._column_types: dict[str, dict[str, str]] = {}
         self._reset = request.reset
@@ -92,7 +93,8 @@ class Answer:
         assert piece is not None
         yield self._begin(piece.access)
         while piece is not None:
-            yield from piece.spool.drain()
+            with closing(piece.spool):
+                yield from piece.spool.drain()
             if piece.is_complete or self._is_long_enough():
                 return
             # A model that changes in mid-answer ends it; the next request learns.
@@ -100,6 +102,13 @@ class Answer:
 
     def _next_piece(self) -> Piece | None:
         """Compute a piece; None when the model is not the one asked for."""
+        try:
+            return self._read_piece()
+        except psycopg.errors.UndefinedTable as error:
+            # A retired rule's feed was dropped between look-up and use.
+            raise NotReadyError("The rules are being tidied up.") from error
+
+    def _read_piece(self) -> Piece | None:
         with connections.reading(self._organization_id) as conn:
             with connections.snapshot(conn):
                 reading = clock.read(conn)
@@ -118,9 +127,20 @@ class Answer:
                         for table in piece.access.tables.values()
                     },
                 )
+                self._note_presented(conn)
                 self._bytes += piece.size
                 self._sent = piece.sent
         return piece
+
+    def _note_presented(self, conn: psycopg.Connection) -> None:
+        presented, self._presented = self._presented, None
+        if presented is not None:
+            subscriptions.note_presented(
+                conn,
+                device_id=self._request.device_id,
+                user_id=self._request.user_id,
+                rev=presented.seen,
+            )
 
     def _computed(
         self, conn: psycopg.Connection, reading: ClockReading

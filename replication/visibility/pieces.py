@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO
 from uuid import UUID
 
@@ -53,20 +54,33 @@ class Spool:
     """Messages in order; the first few MiB in memory, the rest in a file."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = SpooledTemporaryFile(  # noqa: SIM115  closed by `drain`
-            max_size=_SPOOLED_ABOVE
-        )
+        self._kept: deque[Message] = deque()
+        self._kept_bytes = 0
+        self._file: IO[bytes] | None = None
 
     def append(self, message: Message) -> None:
-        pickle.dump(message, self._file, pickle.HIGHEST_PROTOCOL)
+        if self._file is None and self._kept_bytes > _SPOOLED_ABOVE:
+            self._file = TemporaryFile()  # noqa: SIM115  closed by `close`
+        if self._file is not None:
+            pickle.dump(message, self._file, pickle.HIGHEST_PROTOCOL)
+            return
+        self._kept.append(message)
+        if isinstance(message, Rows):
+            self._kept_bytes += len(message.upserts) + len(message.deletes)
 
     def drain(self) -> Iterator[Message]:
-        end = self._file.tell()
-        self._file.seek(0)
-        with self._file:
+        while self._kept:
+            yield self._kept.popleft()
+        if self._file is not None:
+            end = self._file.tell()
+            self._file.seek(0)
             while self._file.tell() < end:
                 message: Message = pickle.load(self._file)  # noqa: S301  written above
                 yield message
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 @dataclass(slots=True)
@@ -97,8 +111,8 @@ class Piece:
         for name in resets:
             self.spool.append(Reset(table=name))
             self.has_news = True
-        while (name := self._unfinished()) and self._has_room():
-            self._drop_or_scan(name)
+        while (unfinished := self._unfinished()) and self._has_room():
+            self._drop_or_scan(unfinished)
         if self._unfinished() or not self._delta():
             self._line(complete=False)
         else:

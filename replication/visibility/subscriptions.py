@@ -110,6 +110,19 @@ def store(
         _cache.note_written(epoch, name)
 
 
+def note_presented(
+    conn: psycopg.Connection, *, device_id: UUID, user_id: UUID, rev: int
+) -> None:
+    """Remember what a device has stored; written at most once a minute."""
+    conn.execute(
+        "INSERT INTO sync.device AS d (device_id, user_id, presented_rev)"
+        " VALUES (%s, %s, %s) ON CONFLICT (device_id) DO UPDATE SET"
+        " user_id = excluded.user_id, presented_rev = excluded.presented_rev,"
+        " presented_at = now() WHERE d.presented_at < now() - interval '1 minute'",
+        (device_id, user_id, rev),
+    )
+
+
 def _contents(
     conn: psycopg.Connection, epoch: UUID, names: Iterable[str]
 ) -> dict[str, object]:

@@ -1,0 +1,88 @@
+"""What staging databases need now and then: rev samples, and an end to history."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import psycopg
+from django.conf import settings
+from psycopg import sql
+
+from provisioning import queries
+from provisioning.models import Organization
+from replication.staging import clock, connections
+from replication.staging.connections import StagingUnavailableError
+from replication.visibility import rules
+
+logger = logging.getLogger(__name__)
+
+# Longer than any download that is worth continuing.
+DOWNLOAD_TOLERANCE = timedelta(days=7)
+
+
+def keep_house() -> None:
+    """Look after the staging database of every organization that serves devices."""
+    retention = settings.CHECKPOINT_VALIDITY + DOWNLOAD_TOLERANCE
+    serving = (Organization.State.READY, Organization.State.ACTIVE)
+    for organization in queries.live_organizations().filter(state__in=serving):
+        try:
+            with connections.opened(organization.id) as conn:
+                sample_rev(conn)
+                purge(conn, retention=retention)
+        except StagingUnavailableError:
+            logger.warning(
+                "Staging is unavailable",
+                extra={"organization_id": str(organization.id)},
+            )
+
+
+def sample_rev(conn: psycopg.Connection) -> None:
+    """Remember which rev is current now."""
+    conn.execute(
+        "INSERT INTO sync.rev_sample (rev) SELECT rev FROM sync.clock"
+        " ON CONFLICT DO NOTHING"
+    )
+
+
+def purge(conn: psycopg.Connection, *, retention: timedelta) -> None:
+    """Forget tombstones, rules and sets that no valid checkpoint needs (FEED §5).
+
+    The horizon moves in the same transaction, so that a reader either still finds
+    the tombstones or refuses the checkpoint.
+    """
+    with conn.transaction():
+        row = conn.execute(
+            "SELECT max(rev) FROM sync.rev_sample WHERE sampled_at < now() - %s",
+            (retention,),
+        ).fetchone()
+        horizon = row[0] if row else None
+        if horizon is not None:
+            _purge_up_to(conn, horizon)
+    conn.execute(
+        "DELETE FROM sync.subscription WHERE named_at < now() - %s", (retention,)
+    )
+
+
+def _purge_up_to(conn: psycopg.Connection, horizon: int) -> None:
+    held = clock.lock(conn)
+    found = conn.execute("SELECT id, state FROM sync.rule WHERE state <> 'building'")
+    for rule_id, state in found.fetchall():
+        partition = rules.partition(rule_id)
+        conn.execute(
+            sql.SQL("DELETE FROM {} WHERE NOT live AND rev <= %s").format(partition),
+            (horizon,),
+        )
+        if state == "retired" and _is_empty(conn, partition):
+            conn.execute(sql.SQL("DROP TABLE {}").format(partition))
+            conn.execute("DELETE FROM sync.rule WHERE id = %s", (rule_id,))
+            held.changed_access = True
+    conn.execute("UPDATE sync.clock SET horizon = greatest(horizon, %s)", (horizon,))
+    conn.execute("DELETE FROM sync.rev_sample WHERE rev < %s", (horizon,))
+    clock.store(conn, held)
+
+
+def _is_empty(conn: psycopg.Connection, partition: sql.Identifier) -> bool:
+    query = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(partition)
+    row = conn.execute(query).fetchone()
+    return row == (True,)

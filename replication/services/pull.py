@@ -1,0 +1,183 @@
+"""Pull one table: fetch pages, commit each, until the source has no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import psycopg
+
+from project.errors import MisconfiguredError, TransientError
+from replication.domain.pages import Cursor, Page
+from replication.domain.tables import TableDef
+from replication.services.commit import commit_page, following
+from replication.source import ResyncRequiredError, Source
+from replication.staging import merge, registry
+from replication.staging.registry import SourceTable
+from replication.staging.sweep import begin_full_load
+from replication.visibility import reconcile
+
+
+class LoopingPagesError(TransientError):
+    """A page was named as the next one for the second time."""
+
+    code = "looping_link"
+
+
+class UnknownTableError(MisconfiguredError):
+    """The metadata of this table is not loaded, or the source has it no longer."""
+
+    code = "unknown_table"
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """What a pull has done so far."""
+
+    pages: int = 0
+    written: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    is_finished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullOrder:
+    """Which table, under which lease, and how long it may go on.
+
+    `renew` extends the lease and raises when it is lost; it is called after each
+    page. `time_slice` ends the pull between two pages, so that one large table
+    never keeps the others waiting.
+    """
+
+    table: str
+    epoch: int
+    time_slice: timedelta
+    renew: Callable[[], None]
+    wants_resync: bool = False
+    resync_begun: Callable[[], None] = field(default=lambda: None)
+
+
+def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Progress:
+    """Bring the table up to date, as far as the time slice allows.
+
+    Repeatable after any crash: each page is committed with its cursor.
+
+    :raises FencedError: another worker took the table over.
+    :raises SyncError: the source failed; what was committed stays.
+    """
+    registry.fence(conn, order.table, epoch=order.epoch)
+    staged = _staged(conn, order.table)
+    merge.prepare(conn, staged.definition)
+    if reconcile.is_due(conn):
+        reconcile.reconcile(conn)
+    if order.wants_resync or _compares_anew(staged):
+        _restart(conn, order)
+        order.resync_begun()
+    progress = Progress()
+    _pull_pages(conn, source, order, progress)
+    if reconcile.is_due(conn):
+        reconcile.reconcile(conn)
+    return progress
+
+
+def _pull_pages(
+    conn: psycopg.Connection, source: Source, order: PullOrder, progress: Progress
+) -> None:
+    ends_at = time.monotonic() + order.time_slice.total_seconds()
+    staged = _staged(conn, order.table)
+    codec = source.codec(staged.definition)
+    with _pages(source, staged.definition) as pages:
+        while True:
+            staged = _staged(conn, order.table)
+            try:
+                page = pages.take(staged.cursor)
+            except ResyncRequiredError:
+                if staged.cursor is None:
+                    raise
+                _restart(conn, order)
+                continue
+            if not page.is_last and time.monotonic() < ends_at:
+                pages.prefetch(following(page))
+            committed = commit_page(conn, staged, page, codec, epoch=order.epoch)
+            order.renew()
+            progress.pages += 1
+            progress.written += committed.written
+            progress.deleted += committed.deleted
+            progress.unchanged += committed.unchanged
+            progress.is_finished = committed.is_last
+            if committed.is_last or time.monotonic() >= ends_at:
+                return
+
+
+class _Pages:
+    """Fetches pages, the next one while the present one is committed."""
+
+    def __init__(
+        self, source: Source, table: TableDef, executor: ThreadPoolExecutor
+    ) -> None:
+        self._source = source
+        self._table = table
+        self._executor = executor
+        self._fetched: tuple[Cursor | None, Future[Page]] | None = None
+        self._followed: set[str] = set()
+
+    def take(self, cursor: Cursor | None) -> Page:
+        fetched, self._fetched = self._fetched, None
+        if fetched is not None and fetched[0] == cursor:
+            page = fetched[1].result()
+        else:
+            page = self._source.fetch_page(self._table, cursor)
+        self._refuse_loops(page)
+        return page
+
+    def prefetch(self, cursor: Cursor | None) -> None:
+        self._fetched = (
+            cursor,
+            self._executor.submit(self._source.fetch_page, self._table, cursor),
+        )
+
+    def _refuse_loops(self, page: Page) -> None:
+        if page.next_link is None:
+            return
+        if page.next_link in self._followed:
+            raise LoopingPagesError(
+                f"The source's pages of {self._table.name} lead in a circle."
+            )
+        self._followed.add(page.next_link)
+
+
+@contextmanager
+def _pages(source: Source, table: TableDef) -> Iterator[_Pages]:
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
+    try:
+        yield _Pages(source, table, executor)
+    finally:
+        # A page that nobody will commit is not worth waiting for.
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _compares_anew(staged: SourceTable) -> bool:
+    """Without change tracking every pull compares the whole table."""
+    return (
+        not staged.definition.tracked
+        and staged.cursor is None
+        and staged.loading == "none"
+    )
+
+
+def _restart(conn: psycopg.Connection, order: PullOrder) -> None:
+    with conn.transaction():
+        registry.hold_fence(conn, order.table, epoch=order.epoch)
+        begin_full_load(conn, _staged(conn, order.table))
+
+
+def _staged(conn: psycopg.Connection, name: str) -> SourceTable:
+    staged = registry.table(conn, name)
+    if staged is None:
+        raise UnknownTableError(f"Staging has no table {name}.")
+    return staged

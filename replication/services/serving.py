@@ -1,0 +1,152 @@
+"""What device protocols ask of the engine: who, which model, what has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+
+from replication.staging import clock, connections
+from replication.visibility import model
+from replication.visibility.access import OfflineNotAllowedError
+from replication.visibility.answer import (
+    Answer,
+    ChangesRequest,
+    ModelChangedError,
+    NotReadyError,
+)
+from replication.visibility.cached_access import cached_access
+from replication.visibility.checkpoints import Checkpoint
+from replication.visibility.messages import (
+    Begin,
+    CheckpointLine,
+    Message,
+    NothingNew,
+    Reset,
+    Rows,
+)
+from replication.visibility.model import ClientModel
+from replication.visibility.pieces import Limits
+from replication.visibility.subscriptions import ResyncRequiredError
+
+__all__ = [
+    "Begin",
+    "ChangesRequest",
+    "Checkpoint",
+    "CheckpointLine",
+    "ClientModel",
+    "Limits",
+    "Message",
+    "ModelChangedError",
+    "NotReadyError",
+    "NothingNew",
+    "OfflineNotAllowedError",
+    "Reset",
+    "ResyncRequiredError",
+    "Rows",
+    "SyncUser",
+    "changes",
+    "client_model",
+    "find_user",
+]
+
+# An empty poll is answered from the clock as it was at most this long ago.
+HEAD_AGE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncUser:
+    """A `systemuser` of the source."""
+
+    id: UUID
+    name: str
+
+
+def find_user(organization_id: UUID, *, object_id: UUID) -> SyncUser | None:
+    """Return the enabled user with this Entra object id.
+
+    :raises NotReadyError: the users are not loaded yet.
+    """
+    with connections.reading(organization_id) as conn:
+        try:
+            row = conn.execute(
+                "SELECT systemuserid, coalesce(fullname, '') FROM data.systemuser"
+                " WHERE azureactivedirectoryobjectid = %s AND isdisabled IS NOT TRUE",
+                (object_id,),
+            ).fetchone()
+        except psycopg.errors.UndefinedTable as error:
+            raise NotReadyError("The users are not loaded yet.") from error
+    return SyncUser(*row) if row else None
+
+
+def client_model(organization_id: UUID, *, user_id: UUID) -> ClientModel:
+    """Return the client model of PROTOCOL §5 for this user.
+
+    :raises OfflineNotAllowedError: the user may not go offline now.
+    """
+    with connections.reading(organization_id) as conn, connections.snapshot(conn):
+        reading = clock.read(conn)
+        if reading is None:
+            raise NotReadyError("The database was restored; try again.")
+        return model.client_model(cached_access(conn, user_id, reading))
+
+
+def changes(
+    organization_id: UUID,
+    *,
+    request: ChangesRequest,
+    limits: Limits | None = None,
+    head_age: timedelta = HEAD_AGE,
+) -> NothingNew | Iterator[Message]:
+    """Return what the device has to learn, or that there is nothing.
+
+    The errors are raised here, not while iterating.
+
+    :raises ResyncRequiredError: the checkpoint cannot be continued.
+    :raises ModelChangedError: the device must fetch the model first.
+    :raises OfflineNotAllowedError: the user may not go offline now.
+    :raises NotReadyError: try again later.
+    """
+    if _is_up_to_date(organization_id, request, head_age):
+        assert request.checkpoint is not None
+        return NothingNew(request.checkpoint)
+    return Answer(organization_id, request, limits or Limits()).start()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    epoch: UUID
+    rev: int
+    read_at: float
+
+
+_heads: dict[UUID, _Head] = {}
+
+
+def _is_up_to_date(
+    organization_id: UUID, request: ChangesRequest, head_age: timedelta
+) -> bool:
+    """Everything a device must learn of takes a rev: an unchanged head is silence."""
+    checkpoint = request.checkpoint
+    if checkpoint is None or request.reset or request.digest:
+        return False
+    if checkpoint.model != request.model:
+        return False
+    head = _head(organization_id, head_age)
+    return checkpoint.epoch == head.epoch and checkpoint.is_settled_at(head.rev)
+
+
+def _head(organization_id: UUID, head_age: timedelta) -> _Head:
+    now = time.monotonic()
+    head = _heads.get(organization_id)
+    if head is None or now - head.read_at >= head_age.total_seconds():
+        with connections.reading(organization_id) as conn:
+            reading = clock.read(conn)
+        epoch = reading.epoch if reading else UUID(int=0)
+        head = _Head(epoch, reading.rev if reading else -1, now)
+        _heads[organization_id] = head
+    return head
