@@ -1,0 +1,345 @@
+"""Hand work items to workers, one at a time, for as long as a lease lasts.
+
+Everything a worker says about an item after its claim names the lease's epoch;
+once another worker holds the item, the first one is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from project.errors import RejectedError, SyncError, TransientError
+from provisioning.domain.retries import (
+    LOST_LEASES_TOLERATED,
+    DefectReport,
+    Halt,
+    RetryAfter,
+    after_failure,
+    failure_of,
+)
+from provisioning.domain.states import WORKING
+from provisioning.models import WorkItem
+
+__all__ = [
+    "DefectReport",
+    "Lease",
+    "LeaseLostError",
+    "WorkItemStateError",
+    "claim",
+    "finish",
+    "pause",
+    "postpone",
+    "reap",
+    "renew",
+    "resume",
+    "resync_taken",
+    "run_now",
+    "yield_back",
+]
+
+LONGEST_MESSAGE = 2000
+
+_State = WorkItem.State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A worker's right to a work item until its epoch moves on."""
+
+    work_item_id: UUID
+    organization_id: UUID
+    kind: str
+    table: str
+    epoch: int
+    attempts: int
+    resync_requested: bool = False
+    completed_once: bool = False
+
+
+class LeaseLostError(TransientError):
+    """The lease ran out, or an operator paused the item; nothing was written."""
+
+    code = "lease_lost"
+
+
+class WorkItemStateError(RejectedError):
+    """The item's state does not allow what was asked."""
+
+    code = "work_item_state"
+
+
+# Organizations that hold the fewest leases go first, then those served longest
+# ago. The counts are read without locks: two claims at the same instant may
+# overshoot the cap by one, which is cheaper than claims that wait in a line.
+# last_served_at is left alone when somebody else holds the organization's row,
+# so that a claim never waits.
+_CLAIM = """
+WITH leased AS (
+    SELECT organization_id, count(*) AS items
+    FROM provisioning_workitem WHERE state = 'leased' GROUP BY organization_id
+), candidate AS (
+    SELECT w.id, w.organization_id
+    FROM provisioning_workitem w
+    JOIN provisioning_organization o ON o.id = w.organization_id
+    LEFT JOIN leased l ON l.organization_id = w.organization_id
+    WHERE w.state IN ('due', 'postponed')
+      AND w.next_due_at <= statement_timestamp()
+      AND o.state = ANY(%(working)s)
+      AND coalesce(l.items, 0) < %(cap)s
+      AND (%(only)s::uuid IS NULL OR w.id = %(only)s::uuid)
+    ORDER BY coalesce(l.items, 0), o.last_served_at NULLS FIRST, w.next_due_at, w.id
+    LIMIT 1
+    FOR UPDATE OF w SKIP LOCKED
+), served AS (
+    UPDATE provisioning_organization o
+    SET last_served_at = clock_timestamp()
+    FROM (
+        SELECT p.id FROM provisioning_organization p
+        JOIN candidate ON candidate.organization_id = p.id
+        FOR NO KEY UPDATE OF p SKIP LOCKED
+    ) AS free
+    WHERE o.id = free.id
+)
+UPDATE provisioning_workitem w
+SET state = 'leased',
+    leased_until = statement_timestamp() + %(lease)s,
+    last_started_at = statement_timestamp(),
+    epoch = epoch + 1,
+    attempts = attempts + 1,
+    run_again = false
+FROM candidate
+WHERE w.id = candidate.id
+RETURNING w.id, w.organization_id, w.kind, w."table", w.epoch, w.attempts,
+          w.resync_requested, w.completed_once
+"""
+
+
+def claim(*, lease: timedelta, only: UUID | None = None) -> Lease | None:
+    """Lease the fairest due item, or only the given one if it is due.
+
+    None means that nothing may run now.
+    """
+    parameters: dict[str, Any] = {
+        "working": sorted(WORKING),
+        "cap": settings.ORGANIZATION_CONCURRENCY,
+        "only": only,
+        "lease": lease,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, parameters)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return Lease(
+        work_item_id=row[0],
+        organization_id=row[1],
+        kind=row[2],
+        table=row[3],
+        epoch=row[4],
+        attempts=row[5],
+        resync_requested=row[6],
+        completed_once=row[7],
+    )
+
+
+def renew(held: Lease, *, lease: timedelta) -> None:
+    """Extend the lease from now.
+
+    :raises LeaseLostError: it ran out and was taken, or the item was paused.
+    """
+    _change(held, leased_until=Now() + lease)
+
+
+def finish(held: Lease) -> None:
+    """Record a success; the item is due again after its interval.
+
+    :raises LeaseLostError: the lease was lost.
+    """
+    next_due_at = Case(
+        When(run_again=True, then=Now()),
+        default=Now() + F("interval"),
+        output_field=DateTimeField(),
+    )
+    _change(
+        held,
+        **_FREE,
+        **_NO_FAILURE,
+        next_due_at=next_due_at,
+        last_succeeded_at=Now(),
+        completed_once=True,
+    )
+
+
+def yield_back(held: Lease) -> None:
+    """Give the item back unfinished: due now, behind the others.
+
+    :raises LeaseLostError: the lease was lost.
+    """
+    _change(held, **_FREE, **_NO_FAILURE, next_due_at=Now())
+
+
+def postpone(held: Lease, error: SyncError | DefectReport, *, jitter: float) -> None:
+    """Record a failure and what it means: another attempt later, or a halt.
+
+    A lost lease is nobody's failure and is not recorded.
+
+    :raises LeaseLostError: the lease was lost.
+    """
+    if isinstance(error, LeaseLostError):
+        return
+    failure = failure_of(error)
+    with transaction.atomic():
+        item = _held(held).select_for_update().first()
+        if item is None:
+            raise _lost(held)
+        # A 401 after hours of outage is the first of its kind, not the fortieth.
+        attempts = item.attempts if item.last_failure in {"", failure} else 1
+        decision = after_failure(error, attempts=attempts, jitter=jitter)
+        _change(
+            held,
+            **_fate(decision),
+            leased_until=None,
+            attempts=attempts,
+            last_failure=failure.value,
+            last_error_code=_code(error),
+            last_error=_message(error),
+        )
+
+
+def resync_taken(held: Lease) -> None:
+    """Clear the request for a full load that the holder has begun to serve.
+
+    :raises LeaseLostError: the lease was lost.
+    """
+    _change(held, resync_requested=False)
+
+
+def reap() -> int:
+    """Free the items whose lease ran out; say how many.
+
+    Attempts are kept, so that an item that kills its workers comes to a halt.
+    """
+    expired = WorkItem.objects.filter(state=_State.LEASED, leased_until__lt=Now())
+    return expired.update(
+        state=Case(
+            When(attempts__gte=LOST_LEASES_TOLERATED, then=Value(_State.HALTED)),
+            default=Value(_State.DUE),
+        ),
+        leased_until=None,
+        next_due_at=Now(),
+        last_error_code=LeaseLostError.code,
+        last_error="The worker did not come back before its lease ran out.",
+    )
+
+
+def pause(work_item_id: UUID) -> None:
+    """Stop the item until it is resumed; a worker that holds it loses its lease."""
+    _insist(stop(WorkItem.objects.filter(pk=work_item_id)), work_item_id, verb="paused")
+
+
+def resume(work_item_id: UUID) -> None:
+    """Make a paused or halted item due now, as if it had never failed.
+
+    :raises WorkItemStateError: it is neither paused nor halted.
+    """
+    stopped = WorkItem.objects.filter(
+        pk=work_item_id, state__in=[_State.PAUSED, _State.HALTED]
+    )
+    changed = stopped.update(
+        state=_State.DUE, next_due_at=Now(), attempts=0, last_failure=""
+    )
+    _insist(changed, work_item_id, verb="resumed")
+
+
+def run_now(work_item_id: UUID) -> None:
+    """Make the item due now; one that is running runs once more after this.
+
+    :raises WorkItemStateError: it is paused or halted.
+    """
+    _insist(
+        make_due(WorkItem.objects.filter(pk=work_item_id)), work_item_id, verb="run"
+    )
+
+
+def make_due(items: QuerySet[WorkItem]) -> int:
+    """Make these items due now, except paused and halted ones; say how many."""
+    running = items.filter(state=_State.LEASED).update(run_again=True)
+    waiting = items.filter(state__in=[_State.DUE, _State.POSTPONED]).update(
+        state=_State.DUE, next_due_at=Now()
+    )
+    return running + waiting
+
+
+def request_resync(items: QuerySet[WorkItem]) -> None:
+    """Ask for a full load of these tables now; halted ones get another chance."""
+    items.update(resync_requested=True)
+    revive(items)
+    make_due(items)
+
+
+def revive(items: QuerySet[WorkItem]) -> None:
+    """Make those of the items due now that failed, as if they never had."""
+    failed = items.filter(state__in=[_State.HALTED, _State.POSTPONED])
+    failed.update(state=_State.DUE, next_due_at=Now(), attempts=0, last_failure="")
+
+
+def stop(items: QuerySet[WorkItem]) -> int:
+    """Pause these items; workers that hold one lose their lease. Say how many."""
+    return items.update(state=_State.PAUSED, leased_until=None)
+
+
+_FREE = {"state": _State.DUE, "leased_until": None}
+_NO_FAILURE = {
+    "attempts": 0,
+    "last_failure": "",
+    "last_error_code": "",
+    "last_error": "",
+}
+
+
+def _held(held: Lease) -> QuerySet[WorkItem]:
+    return WorkItem.objects.filter(
+        pk=held.work_item_id, epoch=held.epoch, state=_State.LEASED
+    )
+
+
+def _change(held: Lease, **columns: object) -> None:
+    if _held(held).update(**columns) == 0:
+        raise _lost(held)
+
+
+def _lost(held: Lease) -> LeaseLostError:
+    return LeaseLostError(
+        f"Epoch {held.epoch} of work item {held.work_item_id} is over."
+    )
+
+
+def _fate(decision: RetryAfter | Halt) -> dict[str, object]:
+    match decision:
+        case RetryAfter(delay=delay):
+            return {"state": _State.POSTPONED, "next_due_at": Now() + delay}
+        case Halt():
+            return {"state": _State.HALTED}
+
+
+def _code(error: SyncError | DefectReport) -> str:
+    return "defect" if isinstance(error, DefectReport) else error.code
+
+
+def _message(error: SyncError | DefectReport) -> str:
+    if isinstance(error, DefectReport):
+        return f"{error.type_name}: {error.message}"[:LONGEST_MESSAGE]
+    return str(error)[:LONGEST_MESSAGE]
+
+
+def _insist(changed: int, work_item_id: UUID, *, verb: str) -> None:
+    if changed == 0:
+        raise WorkItemStateError(f"Work item {work_item_id} cannot be {verb} now.")

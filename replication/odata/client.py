@@ -1,0 +1,204 @@
+"""Implements the port `Source` for Dataverse and for other OData v4 services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from replication.domain.pages import Cursor, Page
+from replication.domain.tables import TableDef
+from replication.odata import csdl, links, metadata
+from replication.odata.answers import Reply, check
+from replication.odata.credentials import credential_from
+from replication.odata.decoding import Decoded, decoder_for
+from replication.odata.errors import (
+    IncompleteLoadError,
+    LoopingLinkError,
+    MalformedAnswerError,
+    TrackingUnsupportedError,
+)
+from replication.odata.rows import LOOKUP_TYPE, ODataRowCodec, codec_for
+from replication.odata.transport import Limits, RequestsTransport, Transport
+
+SourceKind = Literal["dataverse", "odata"]
+
+# The most that Dataverse sends; the same number goes with every page.
+PAGE_SIZE = 5000
+
+_TRACK = "odata.track-changes"
+
+Document = TypeVar("Document")
+
+
+class _WhoAmI(msgspec.Struct):
+    organization_id: str = msgspec.field(name="OrganizationId")
+
+
+class ODataSource:
+    """Reads one organization's source; threads may share it."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        endpoint: str,
+        kind: SourceKind,
+        page_size: int = PAGE_SIZE,
+    ) -> None:
+        self._transport = transport
+        self._base = endpoint.rstrip("/")
+        self._kind = kind
+        self._page_size = page_size
+        self._origin = links.origin_of(self._base, allow_loopback=True)
+
+    def fetch_page(self, table: TableDef, cursor: Cursor | None) -> Page:
+        """See `Source.fetch_page`.
+
+        A tracked table is complete only with a delta link; its last page without one
+        is refused. Rows of the page are meant to be applied before its deletes.
+        """
+        url = cursor.link if cursor else self._first_link(table)
+        reply = self._transport.get(url, headers={"Prefer": self._preference(table)})
+        check(reply, content_type="json")
+        decoded = decoder_for(table).decode(reply.body)
+        next_link = self._own_link(decoded.next_link, url)
+        delta_link = self._own_link(decoded.delta_link, url)
+        if next_link == url:
+            raise LoopingLinkError(f"A page of {table.name} names itself as the next.")
+        if next_link and delta_link:
+            message = f"A page of {table.name} has both a next and a delta link."
+            raise MalformedAnswerError(message)
+        if table.tracked and not next_link and not delta_link:
+            raise _no_delta_link(table, reply)
+        return _page(
+            decoded,
+            next_link=next_link,
+            delta_link=delta_link if table.tracked else None,
+            size=len(reply.body),
+        )
+
+    def codec(self, table: TableDef) -> ODataRowCodec:
+        return codec_for(table)
+
+    def load_tables(self, names: tuple[str, ...]) -> tuple[TableDef, ...]:
+        """See `Source.load_tables`; for other services a name is that of an entity set."""
+        if not names:
+            return ()
+        if self._kind == "dataverse":
+            return metadata.load_tables(self, names)
+        reply = self._transport.get(
+            f"{self._base}/$metadata", headers={"Accept": "application/xml"}
+        )
+        check(reply, content_type="xml")
+        return csdl.load_tables(reply.body, names)
+
+    def who_am_i(self) -> str | None:
+        """Return the organization's id at Dataverse, None for other services.
+
+        :raises SyncError: the source cannot be used with these credentials.
+        """
+        if self._kind != "dataverse":
+            return None
+        return self.document("WhoAmI", shape=_WhoAmI).organization_id.lower()
+
+    def document(self, path: str, *, shape: type[Document]) -> Document:
+        """Return a JSON document below the endpoint, read past the source's caches."""
+        reply = self._transport.get(
+            f"{self._base}/{path}", headers={"Consistency": "Strong"}
+        )
+        check(reply, content_type="json")
+        try:
+            return msgspec.json.decode(reply.body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            name = path.partition("?")[0]
+            raise MalformedAnswerError(
+                f"{name} is not as expected: {error}."
+            ) from error
+
+    def _first_link(self, table: TableDef) -> str:
+        select = ",".join(dict.fromkeys(column.source_name for column in table.columns))
+        link = (
+            f"{self._base}/{quote(table.entity_set)}?$select={quote(select, safe=',')}"
+        )
+        if table.tracked:
+            # Tracking forbids every other option.
+            return link
+        # Without an order, rows that change between two pages may be missed.
+        keys = ",".join(table.column(name).source_name for name in table.key)
+        return f"{link}&$orderby={quote(keys, safe=',')}"
+
+    def _preference(self, table: TableDef) -> str:
+        wishes = [_TRACK] if table.tracked else []
+        wishes.append(f"odata.maxpagesize={self._page_size}")
+        if any(column.from_annotation for column in table.columns):
+            wishes.append(f'odata.include-annotations="{LOOKUP_TYPE}"')
+        return ",".join(wishes)
+
+    def _own_link(self, link: str | None, request_url: str) -> str | None:
+        """Return a link in absolute form.
+
+        :raises ForeignLinkError: it leads away from the source.
+        """
+        if not link:
+            return None
+        resolved = links.resolve(link, request_url=request_url)
+        links.target_of(resolved, origin=self._origin)
+        return resolved
+
+
+def _no_delta_link(table: TableDef, reply: Reply) -> Exception:
+    applied = reply.headers.get("Preference-Applied")
+    if applied is not None and "track-changes" not in applied:
+        return TrackingUnsupportedError(
+            f"The source does not track changes of {table.name},"
+            " although its metadata says so."
+        )
+    return IncompleteLoadError(
+        f"The last page of {table.name} came without a delta link."
+    )
+
+
+def _page(
+    decoded: Decoded, *, next_link: str | None, delta_link: str | None, size: int
+) -> Page:
+    return Page(
+        rows=decoded.rows,
+        deletes=decoded.deletes,
+        next_link=next_link,
+        delta_link=delta_link,
+        set_aside=tuple(decoded.set_aside),
+        stripped_nuls=decoded.stripped_nuls,
+        size=size,
+    )
+
+
+def open_source(
+    *,
+    endpoint: str,
+    kind: SourceKind,
+    credential: Mapping[str, object],
+    ca_certificate: str = "",
+    allow_loopback: bool = False,
+    page_size: int = PAGE_SIZE,
+    limits: Limits | None = None,
+) -> ODataSource:
+    """Build the source of an organization; nothing is requested yet.
+
+    :raises MisconfiguredError: endpoint, credential or certificate cannot be used.
+    """
+    transport = RequestsTransport(
+        endpoint,
+        credential=credential_from(
+            credential,
+            endpoint=endpoint,
+            ca_certificate=ca_certificate,
+            allow_loopback=allow_loopback,
+        ),
+        ca_certificate=ca_certificate,
+        allow_loopback=allow_loopback,
+        limits=limits,
+    )
+    return ODataSource(transport, endpoint=endpoint, kind=kind, page_size=page_size)
