@@ -1,0 +1,1 @@
+"""The reference device client: a local database that follows the sync protocol."""

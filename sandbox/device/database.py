@@ -1,0 +1,113 @@
+"""The SQLite file under the store: durable, one writer, a few named values."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.device.errors import StoreError
+
+FORMAT = "1"
+# Another process of the same device may hold the file for one chunk.
+BUSY_TIMEOUT_MS = 10_000
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA secure_delete = ON;
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS waystation_meta (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+-- A row of a model table is marked when its _mark equals the table's generation.
+-- is_open spares the others a scan when a download is complete.
+CREATE TABLE IF NOT EXISTS waystation_marks (
+    table_name TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL DEFAULT 1,
+    is_open INTEGER NOT NULL DEFAULT 0,
+    reset_wanted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+COMMIT;
+"""
+
+
+class Database:
+    def __init__(self, path: Path | str) -> None:
+        """:raises StoreError: the file cannot be used."""
+        self.path = str(path)
+        with _translated(self.path):
+            self.connection = sqlite3.connect(self.path, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self.connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        self.connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self.connection.executescript(_SCHEMA)
+        if self.value("format", default=FORMAT) != FORMAT:
+            raise StoreError(f"{self.path} was made by another version.")
+        self.put("format", FORMAT)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all or nothing; readers go on meanwhile, writers wait."""
+        with _translated(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # A full disk has already rolled back by itself.
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read everything as it was at one moment."""
+        with _translated(self.path):
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                self.connection.execute("ROLLBACK")
+
+    def value(self, name: str, *, default: str | None = None) -> str | None:
+        found = self.connection.execute(
+            "SELECT value FROM waystation_meta WHERE name = ?", [name]
+        ).fetchone()
+        return default if found is None else str(found[0])
+
+    def put(self, name: str, value: str | None) -> None:
+        if value is None:
+            self.connection.execute(
+                "DELETE FROM waystation_meta WHERE name = ?", [name]
+            )
+        else:
+            self.connection.execute(
+                "INSERT OR REPLACE INTO waystation_meta VALUES (?, ?)", [name, value]
+            )
+
+    def shrink(self) -> None:
+        """Give freed pages back, so that deleted data is in no file any more."""
+        with _translated(self.path):
+            self.connection.execute("VACUUM")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        # A value that the schema refuses is the sender's fault, not the file's.
+        raise
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path}: {error}.") from error
