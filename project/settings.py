@@ -237,5 +237,8 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        # One line per token and per request.
+        "azure": {"level": "WARNING"},
+        "msal": {"level": "WARNING"},
     },
 }

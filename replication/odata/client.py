@@ -15,6 +15,7 @@ from replication.odata.answers import Reply, check
 from replication.odata.credentials import credential_from
 from replication.odata.decoding import Decoded, decoder_for
 from replication.odata.errors import (
+    AnswerTooLargeError,
     IncompleteLoadError,
     LoopingLinkError,
     MalformedAnswerError,
@@ -27,6 +28,9 @@ SourceKind = Literal["dataverse", "odata"]
 
 # The most that Dataverse sends; the same number goes with every page.
 PAGE_SIZE = 5000
+
+# Rows too large for a page of this many are beyond what a device could hold.
+_SMALLEST_PAGE = 50
 
 _TRACK = "odata.track-changes"
 
@@ -52,6 +56,8 @@ class ODataSource:
         self._base = endpoint.rstrip("/")
         self._kind = kind
         self._page_size = page_size
+        # Tables whose rows are too large for pages of the usual size.
+        self._smaller: dict[str, int] = {}
         self._origin = links.origin_of(self._base, allow_loopback=True)
 
     def fetch_page(self, table: TableDef, cursor: Cursor | None) -> Page:
@@ -61,8 +67,7 @@ class ODataSource:
         is refused. Rows of the page are meant to be applied before its deletes.
         """
         url = cursor.link if cursor else self._first_link(table)
-        reply = self._transport.get(url, headers={"Prefer": self._preference(table)})
-        check(reply, content_type="json")
+        reply = self._get_page(table, url)
         decoded = decoder_for(table).decode(reply.body)
         next_link = self._own_link(decoded.next_link, url)
         delta_link = self._own_link(decoded.delta_link, url)
@@ -118,6 +123,21 @@ class ODataSource:
                 f"{name} is not as expected: {error}."
             ) from error
 
+    def _get_page(self, table: TableDef, url: str) -> Reply:
+        """Return a page's body; ask for fewer rows while it is too large."""
+        while True:
+            size = self._smaller.get(table.name, self._page_size)
+            headers = {"Prefer": _preference(table, size)}
+            try:
+                reply = self._transport.get(url, headers=headers)
+            except AnswerTooLargeError:
+                if size <= _SMALLEST_PAGE:
+                    raise
+                self._smaller[table.name] = max(size // 4, _SMALLEST_PAGE)
+            else:
+                check(reply, content_type="json")
+                return reply
+
     def _first_link(self, table: TableDef) -> str:
         select = ",".join(dict.fromkeys(column.source_name for column in table.columns))
         link = (
@@ -130,13 +150,6 @@ class ODataSource:
         keys = ",".join(table.column(name).source_name for name in table.key)
         return f"{link}&$orderby={quote(keys, safe=',')}"
 
-    def _preference(self, table: TableDef) -> str:
-        wishes = [_TRACK] if table.tracked else []
-        wishes.append(f"odata.maxpagesize={self._page_size}")
-        if any(column.from_annotation for column in table.columns):
-            wishes.append(f'odata.include-annotations="{LOOKUP_TYPE}"')
-        return ",".join(wishes)
-
     def _own_link(self, link: str | None, request_url: str) -> str | None:
         """Return a link in absolute form.
 
@@ -147,6 +160,14 @@ class ODataSource:
         resolved = links.resolve(link, request_url=request_url)
         links.target_of(resolved, origin=self._origin)
         return resolved
+
+
+def _preference(table: TableDef, page_size: int) -> str:
+    wishes = [_TRACK] if table.tracked else []
+    wishes.append(f"odata.maxpagesize={page_size}")
+    if any(column.from_annotation for column in table.columns):
+        wishes.append(f'odata.include-annotations="{LOOKUP_TYPE}"')
+    return ",".join(wishes)
 
 
 def _no_delta_link(table: TableDef, reply: Reply) -> Exception:

@@ -31,10 +31,14 @@ from azure.identity import (
     WorkloadIdentityCredential,
 )
 
-from project.errors import SyncError
+from project.errors import MisconfiguredError, SyncError, TransientError
 from replication.odata.answers import retry_after, safe_text
 from replication.odata.connections import new_session, trust
-from replication.odata.errors import CredentialError, SourceUnavailableError
+from replication.odata.errors import (
+    CredentialError,
+    SourceUnavailableError,
+    UnsafeEndpointError,
+)
 
 # A token request is one small POST; workers wait for it.
 _CONNECT_SECONDS = 5
@@ -293,8 +297,10 @@ def _refuse_when_busy(response: PipelineResponse[Any, Any]) -> None:
 def _translated(error: Exception) -> SyncError:
     text = safe_text(str(error))
     for cause in _chain(error):
-        if isinstance(cause, SyncError):
-            return cause
+        if isinstance(cause, TransientError):
+            return SourceUnavailableError(str(cause), retry_after=cause.retry_after)
+        if isinstance(cause, MisconfiguredError):
+            return UnsafeEndpointError(str(cause))
         if isinstance(
             cause, ServiceRequestError | ServiceResponseError | IncompleteReadError
         ):

