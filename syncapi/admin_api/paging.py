@@ -1,0 +1,96 @@
+"""Lists by position, never by offset, with a hard maximum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from syncapi.parsing import MalformedError, guid, parameters_of
+
+M = TypeVar("M", bound=Model)
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 500
+MAX_POSITION_CHARS = 200
+
+PARAMETERS = [
+    OpenApiParameter("after", str, description="`next` of the page before"),
+    OpenApiParameter("limit", int, description=f"1 to {MAX_LIMIT}"),
+]
+
+
+def text(value: str) -> str:
+    return value
+
+
+def uuid(value: str) -> UUID:
+    return guid(value, member="after")
+
+
+def number(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise MalformedError(("after", "is no position"))
+    return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A column that is unique in the list, and how its values are read."""
+
+    column: str
+    read: Callable[[str], object]
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[M]):
+    items: list[M]
+    # Position after which the next page begins; None after the last.
+    next: str | None
+
+    def document(self, form: Callable[[M], object]) -> dict[str, object]:
+        return {"items": [form(item) for item in self.items], "next": self.next}
+
+
+def page_of(rows: QuerySet[M], request: Request, *, order: Order) -> Page[M]:
+    """:raises MalformedError: the query says no position, or no sane limit."""
+    query = parameters_of(
+        request.META["QUERY_STRING"], allowed=frozenset({"after", "limit"})
+    )
+    limit = _limit(query.get("limit", str(DEFAULT_LIMIT)))
+    if "after" in query:
+        rows = rows.filter(**{_beyond(order): _position(query["after"], order=order)})
+    sorting = f"-{order.column}" if order.newest_first else order.column
+    found = list(rows.order_by(sorting)[: limit + 1])
+    items = found[:limit]
+    has_more = len(found) > limit
+    return Page(items, _value(items[-1], order.column) if has_more else None)
+
+
+def _position(value: str, *, order: Order) -> object:
+    if len(value) > MAX_POSITION_CHARS or "\x00" in value:
+        raise MalformedError(("after", "is no position"))
+    return order.read(value)
+
+
+def _beyond(order: Order) -> str:
+    return f"{order.column}__{'lt' if order.newest_first else 'gt'}"
+
+
+def _value(item: Any, column: str) -> str:
+    return str(getattr(item, column))
+
+
+def _limit(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 6):
+        raise MalformedError(("limit", f"must be 1 to {MAX_LIMIT}"))
+    limit = int(value)
+    if not 1 <= limit <= MAX_LIMIT:
+        raise MalformedError(("limit", f"must be 1 to {MAX_LIMIT}"))
+    return limit

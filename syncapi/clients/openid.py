@@ -1,0 +1,162 @@
+"""Fetch an authority's signing keys by OpenID Connect discovery.
+
+Guarded: own origin only, no redirects, limits of time and size.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import jwt
+import msgspec
+import requests
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+
+from project.errors import TransientError
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 5.0
+TOTAL_SECONDS = 15.0
+MAX_DOCUMENT_BYTES = 256 * 1024
+MAX_KEYS = 100
+MIN_KEY_BITS = 2048
+
+
+class KeysUnavailableError(TransientError):
+    """The authority does not answer, or not with what it should."""
+
+    code = "unavailable"
+
+
+class _TrustingAdapter(HTTPAdapter):
+    """Takes the public authorities and the organization's own certificate."""
+
+    def __init__(self, ca_certificate: str) -> None:
+        self._context = ssl.create_default_context()
+        self._context.load_verify_locations(cadata=ca_certificate)
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+
+def fetch_signing_keys(
+    authority: str, *, ca_certificate: str
+) -> Mapping[str, RSAPublicKey]:
+    """Return the authority's RSA keys by id.
+
+    :raises KeysUnavailableError: they cannot be had now.
+    """
+    deadline = time.monotonic() + TOTAL_SECONDS
+    origin = _checked(urlsplit(authority))
+    with _session(ca_certificate) as session:
+        about = _document(
+            session, f"{authority}/.well-known/openid-configuration", deadline=deadline
+        )
+        jwks_uri = str(about.get("jwks_uri", ""))
+        if _origin(urlsplit(jwks_uri)) != origin:
+            raise KeysUnavailableError("The authority keeps its keys elsewhere.")
+        keys = _document(session, jwks_uri, deadline=deadline).get("keys")
+    usable = _usable(keys if isinstance(keys, list) else [])
+    if not usable:
+        # An empty answer must not replace keys that are known to be good.
+        raise KeysUnavailableError("The authority publishes no usable key.")
+    return usable
+
+
+def _session(ca_certificate: str) -> requests.Session:
+    session = requests.Session()
+    # No proxies, no netrc: nothing of the machine reaches the authority.
+    session.trust_env = False
+    session.headers["Accept"] = "application/json"
+    if ca_certificate:
+        try:
+            session.mount("https://", _TrustingAdapter(ca_certificate))
+        except (ssl.SSLError, ValueError) as error:
+            raise KeysUnavailableError("The CA certificate is not PEM.") from error
+    return session
+
+
+def _document(
+    session: requests.Session, url: str, *, deadline: float
+) -> dict[str, Any]:
+    try:
+        with session.get(
+            url,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            if response.status_code != requests.codes.ok:
+                message = f"The authority answered {response.status_code}."
+                raise KeysUnavailableError(message)
+            content = _limited(response, deadline=deadline)
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except (requests.RequestException, OSError) as error:
+        raise KeysUnavailableError("The authority does not answer.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise KeysUnavailableError("The authority answers no JSON.") from error
+
+
+def _limited(response: requests.Response, *, deadline: float) -> bytes:
+    content = bytearray()
+    for piece in response.iter_content(16 * 1024):
+        content += piece
+        if len(content) > MAX_DOCUMENT_BYTES or time.monotonic() > deadline:
+            raise KeysUnavailableError("The authority's document is too large or slow.")
+    return bytes(content)
+
+
+def _usable(keys: list[Any]) -> dict[str, RSAPublicKey]:
+    found: dict[str, RSAPublicKey] = {}
+    for description in keys[:MAX_KEYS]:
+        if isinstance(description, dict) and _may_verify(description):
+            try:
+                key = jwt.PyJWK(description, algorithm="RS256").key
+            except (jwt.PyJWTError, ValueError, TypeError):
+                continue  # one key that cannot be read does not spoil the others
+            if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS:
+                found[description["kid"]] = key
+    return found
+
+
+def _may_verify(description: dict[str, Any]) -> bool:
+    return (
+        isinstance(description.get("kid"), str)
+        and description.get("kty") == "RSA"
+        and description.get("use", "sig") == "sig"
+        and description.get("alg", "RS256") == "RS256"
+    )
+
+
+def _checked(url: SplitResult) -> tuple[str, str, int | None]:
+    """Insist on HTTPS; plain HTTP only to this machine, where that is allowed."""
+    is_allowed = url.scheme == "https" or (
+        url.scheme == "http"
+        and settings.SOURCE_ALLOW_LOOPBACK
+        and _is_loopback(url.hostname or "")
+    )
+    if not is_allowed:
+        raise KeysUnavailableError("The authority must be reached by HTTPS.")
+    return _origin(url)
+
+
+def _origin(url: SplitResult) -> tuple[str, str, int | None]:
+    try:
+        return url.scheme, url.hostname or "", url.port
+    except ValueError as error:
+        raise KeysUnavailableError("The authority's address is not one.") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
