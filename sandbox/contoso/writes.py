@@ -1,0 +1,296 @@
+"""Change rows: create, update, delete, and what follows from each.
+
+Every change of a row takes the organization's next version. A new owner
+recomputes owninguser, owningteam and owningbusinessunit; owners do not cascade
+to related rows. A user or team that moves to another business unit takes the
+rows it owns along, as edits of these rows; its roles stay. Deleting a row
+deletes the activities regarding it, and empties other lookups that point to it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sandbox.contoso.errors import (
+    CANNOT_DELETE,
+    DUPLICATE_KEY,
+    INVALID_ARGUMENT,
+    WebApiError,
+    no_such_row,
+)
+from sandbox.contoso.organization import EURO
+from sandbox.contoso.schema import LOOKUP_NOTE, Schema, Table
+from sandbox.contoso.store import (
+    Row,
+    find,
+    insert_rows,
+    next_version,
+    rows_where,
+    sql_name,
+    update_row,
+    wire_moment,
+)
+from sandbox.contoso.values import compute, read_payload
+
+# As many versions back the journal of writes goes.
+JOURNAL_LENGTH = 10_000
+
+# Rows that these lookups point to cannot be deleted.
+_RESTRICTING = frozenset(
+    {"ownerid", "owningbusinessunit", "businessunitid", "parentbusinessunitid"}
+)
+_FIRST_STATUS = {"task": {0: 2, 1: 5, 2: 6}}
+_USUAL_STATUS = {0: 1, 1: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A transaction in which somebody changes rows."""
+
+    connection: sqlite3.Connection
+    schema: Schema
+    now: datetime
+    by: str
+
+    def create(self, table: Table, payload: Mapping[str, object]) -> Row:
+        """:raises WebApiError: 412 the id is taken; 400 or 404 bad payload."""
+        values = read_payload(
+            self.connection, self.schema, table=table, payload=payload
+        )
+        row_id = str(values.get(table.key) or uuid.uuid4())
+        if find(self.connection, table, row_id) is not None:
+            raise WebApiError(
+                412,
+                DUPLICATE_KEY,
+                "A record with matching key values already exists.",
+            )
+        row = _defaults(table) | {table.key: row_id} | values
+        row |= {"createdon": wire_moment(self.now), "_createdby_value": self.by}
+        if table.base == "principal":
+            row["ownerid"] = row_id
+        if table.is_user_owned and row.get("_ownerid_value") is None:
+            row |= {"_ownerid_value": self.by}
+        self._derive(table, row, changed=set(row))
+        return self._save(table, row, changed=sorted(values), kind="create")
+
+    def update(self, table: Table, row: Row, payload: Mapping[str, object]) -> Row:
+        """:raises WebApiError: 400 or 404 bad payload."""
+        values = read_payload(
+            self.connection, self.schema, table=table, payload=payload
+        )
+        values.pop(table.key, None)
+        if "statecode" in values and "statuscode" not in values:
+            values["statuscode"] = _first_status(table, values["statecode"])
+        changed = {name for name in values if values[name] != row.get(name)}
+        row = row | values
+        self._derive(table, row, changed=changed)
+        self._check_tree(table, row, changed=changed)
+        row = self._save(table, row, changed=sorted(values), kind="update")
+        if table.base == "principal" and "_businessunitid_value" in changed:
+            self._take_rows_along(row)
+        return row
+
+    def delete(self, table: Table, row: Row) -> None:
+        """:raises WebApiError: 405 other rows need this one."""
+        row_id = str(row[table.key])
+        for referring, column in self.schema.referring.get(table.name, ()):
+            for other in rows_where(
+                self.connection, referring, **{column.wire: row_id}
+            ):
+                if column.name in _RESTRICTING:
+                    raise _in_use(table, row_id, by=referring)
+                if column.name == "regardingobjectid":
+                    self.delete(referring, other)
+                elif other[referring.key] != row_id:
+                    other |= {column.wire: None, column.note: None}
+                    self._save(referring, other, changed=[column.wire], kind="update")
+        self._part_all(table, row_id)
+        self._remove(table, row_id)
+
+    def associate(self, pairs: Table, *, first: str, second: str) -> None:
+        """Pair two rows; an existing pair stays as it is."""
+        intersect = pairs.intersect
+        assert intersect is not None
+        ids = {intersect.first_column: first, intersect.second_column: second}
+        if rows_where(self.connection, pairs, **ids):
+            return
+        self._save(
+            pairs, {pairs.key: str(uuid.uuid4()), **ids}, changed=[], kind="create"
+        )
+
+    def disassociate(self, pairs: Table, *, first: str, second: str) -> None:
+        """:raises WebApiError: 404 they are not paired."""
+        intersect = pairs.intersect
+        assert intersect is not None
+        ids = {intersect.first_column: first, intersect.second_column: second}
+        found = rows_where(self.connection, pairs, **ids)
+        if not found:
+            raise no_such_row(pairs.name, f"{first}, {second}")
+        self._remove(pairs, str(found[0][pairs.key]))
+
+    def set_depth(self, *, role_id: str, privilege_id: str, depth: int) -> None:
+        """Grant a privilege to a root role at this depth; 0 takes it away."""
+        pairs = self.schema.tables["roleprivileges"]
+        ids = {"roleid": role_id, "privilegeid": privilege_id}
+        found = rows_where(self.connection, pairs, **ids)
+        if depth == 0:
+            for row in found:
+                self._remove(pairs, str(row[pairs.key]))
+            return
+        row = found[0] if found else {pairs.key: str(uuid.uuid4()), **ids}
+        row["privilegedepthmask"] = depth
+        kind = "update" if found else "create"
+        self._save(pairs, row, changed=["privilegedepthmask"], kind=kind)
+
+    def _derive(self, table: Table, row: Row, *, changed: set[str]) -> None:
+        if "_ownerid_value" in changed:
+            row |= self._ownership(row)
+        if "exchangerate" in table.by_wire and table.lookups:
+            row |= self._currency(table, row, changed=changed)
+        row |= compute(table, row, changed=changed)
+
+    def _ownership(self, row: Row) -> Row:
+        owner_id = str(row["_ownerid_value"])
+        tables = self.schema.tables
+        user = find(self.connection, tables["systemuser"], owner_id)
+        owner = user or find(self.connection, tables["team"], owner_id)
+        if owner is None:
+            raise no_such_row("systemuser", owner_id)
+        if user is None and owner["teamtype"] == 1:
+            raise WebApiError(400, INVALID_ARGUMENT, "An access team owns no rows.")
+        return {
+            f"_ownerid_value{LOOKUP_NOTE}": "systemuser" if user else "team",
+            "_owninguser_value": owner_id if user else None,
+            "_owningteam_value": None if user else owner_id,
+            "_owningbusinessunit_value": owner["_businessunitid_value"],
+        }
+
+    def _currency(self, table: Table, row: Row, *, changed: set[str]) -> Row:
+        lookup = "_transactioncurrencyid_value"
+        has_money = any(
+            column.type == "Money" and row.get(column.wire) is not None
+            for column in table.columns
+        )
+        if lookup not in table.by_wire:
+            return {}
+        currency_id = row.get(lookup) or (EURO if has_money else None)
+        if currency_id is None or (lookup not in changed and row.get(lookup)):
+            return {}
+        currencies = self.schema.tables["transactioncurrency"]
+        currency = find(self.connection, currencies, str(currency_id))
+        changed.add("exchangerate")
+        rate = Decimal(1) if currency is None else currency["exchangerate"]
+        return {lookup: currency_id, "exchangerate": rate}
+
+    def _check_tree(self, table: Table, row: Row, *, changed: set[str]) -> None:
+        """Business units form one tree, whose root stays the root."""
+        lookup = "_parentbusinessunitid_value"
+        if lookup not in changed:
+            return
+        above = row[lookup]
+        while above is not None and above != row[table.key]:
+            unit = find(self.connection, table, str(above))
+            above = None if unit is None else unit[lookup]
+        before = find(self.connection, table, str(row[table.key]))
+        was_root = before is not None and before[lookup] is None
+        if above is not None or row[lookup] is None or was_root:
+            raise WebApiError(
+                400, INVALID_ARGUMENT, "Business units cannot form a cycle."
+            )
+
+    def _take_rows_along(self, principal: Row) -> None:
+        unit = principal["_businessunitid_value"]
+        for table in self.schema.tables.values():
+            if not table.is_user_owned:
+                continue
+            for row in rows_where(
+                self.connection, table, _ownerid_value=principal["ownerid"]
+            ):
+                row["_owningbusinessunit_value"] = unit
+                self._save(
+                    table, row, changed=["_owningbusinessunit_value"], kind="update"
+                )
+
+    def _part_all(self, table: Table, row_id: str) -> None:
+        for pairs in self.schema.intersects.values():
+            intersect = pairs.intersect
+            assert intersect is not None
+            for side, column in (
+                (intersect.first, intersect.first_column),
+                (intersect.second, intersect.second_column),
+            ):
+                if side == table.name:
+                    for row in rows_where(self.connection, pairs, **{column: row_id}):
+                        self._remove(pairs, str(row[pairs.key]))
+
+    def _save(self, table: Table, row: Row, *, changed: list[str], kind: str) -> Row:
+        if "modifiedon" in table.by_wire:
+            row["modifiedon"] = wire_moment(self.now)
+            row["_modifiedby_value"] = self.by
+        row = table.arrange(row, version=next_version(self.connection))
+        if kind == "create":
+            insert_rows(self.connection, table, [row])
+        else:
+            update_row(self.connection, table, row)
+        self._note(table, str(row[table.key]), changed=changed, kind=kind)
+        return row
+
+    def _remove(self, table: Table, row_id: str) -> None:
+        version = next_version(self.connection)
+        self.connection.execute(f"DELETE FROM {sql_name(table)} WHERE id=?", (row_id,))
+        self.connection.execute(
+            "INSERT INTO deleted VALUES (?, ?, ?)", (table.name, version, row_id)
+        )
+        self._note(table, row_id, changed=[], kind="delete")
+
+    def _note(
+        self, table: Table, row_id: str, *, changed: list[str], kind: str
+    ) -> None:
+        self.connection.execute(
+            "DELETE FROM journal WHERE version <="
+            " (SELECT value FROM meta WHERE key='version') - ?",
+            (JOURNAL_LENGTH,),
+        )
+        self.connection.execute(
+            "INSERT INTO journal SELECT value, ?, ?, ?, ?, ?, ? FROM meta"
+            " WHERE key='version'",
+            (
+                wire_moment(self.now),
+                self.by,
+                kind,
+                table.name,
+                row_id,
+                json.dumps(changed),
+            ),
+        )
+
+
+def _defaults(table: Table) -> Row:
+    row: Row = {
+        column.wire: False for column in table.columns if column.type == "Boolean"
+    }
+    if "statecode" in table.by_wire:
+        row |= {"statecode": 0, "statuscode": _first_status(table, 0)}
+    if "activitytypecode" in table.by_wire:
+        row["activitytypecode"] = table.name
+    return row
+
+
+def _first_status(table: Table, state: object) -> object:
+    known = _FIRST_STATUS.get(table.name, _USUAL_STATUS)
+    return known.get(state) if isinstance(state, int) else None
+
+
+def _in_use(table: Table, row_id: str, *, by: Table) -> WebApiError:
+    return WebApiError(
+        405,
+        CANNOT_DELETE,
+        f"The {table.name} With Id = {row_id} cannot be deleted because it is"
+        f" referenced by a {by.name}.",
+    )

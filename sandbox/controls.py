@@ -1,0 +1,290 @@
+"""Control the sandbox itself, below `/_sandbox`.
+
+Every call needs the header `Authorization: Bearer sandbox`; bodies are JSON.
+
+- `GET /_sandbox/`: ids of tenant, organization and application, the people with
+  their domainnames, ids and roles, the teams, counts of rows by table.
+- `GET /_sandbox/journal?after=VERSION`: the writes after a version, oldest first.
+- `GET /_sandbox/visible?person=NAME&table=TABLE[&ids=true]`: how many rows of a
+  table a person may read (which ones, with `ids`), computed from roles alone: the
+  rows of somebody disabled are counted too.
+- `POST /_sandbox/expire-tokens {"tables": [...]}`: delta tokens and tracking
+  pages handed out so far expire; without tables, all do.
+- `POST /_sandbox/metadata-changed {"table": …}`: the global metadata version
+  rises, and the delta tokens of the table expire.
+- `POST /_sandbox/settings` with any of `token_life_seconds` (age at which delta
+  tokens expire), `expiry_status` (400, 410 or 500) and `access_token_seconds`.
+- `POST /_sandbox/role-privileges {"role": name, "privilege": name, "depth": 0|1|2|4|8}`:
+  what `AddPrivilegesRole` and `RemovePrivilegeRole` do; 0 takes away.
+- `POST /_sandbox/faults` with the members of `sandbox.faults.Fault`: `path` (a
+  regular expression searched in path and query), `times`, `method`, `status`,
+  `headers`, `body`, `delay_seconds`, `cut_after`. `GET` lists what is waiting,
+  `DELETE` forgets it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+import msgspec
+from werkzeug.wrappers import Request, Response
+
+from sandbox.contoso import people, security
+from sandbox.contoso.organization import privilege_id, role_id
+from sandbox.contoso.paging import count
+from sandbox.contoso.schema import Schema, Table
+from sandbox.contoso.store import (
+    Row,
+    Store,
+    current_version,
+    decode,
+    encode,
+    meta,
+    next_version,
+    rows_where,
+    set_meta,
+    sql_name,
+)
+from sandbox.contoso.writes import Edit
+from sandbox.faults import Faults, InvalidFaultError, read_fault
+
+PREFIX = "/_sandbox"
+TOKEN = "sandbox"  # noqa: S105  # Printed in the documentation.
+
+_JOURNAL_PAGE = 1_000
+_ADMINISTRATOR = people.PEOPLE_BY_KEY["hedy"].id
+# Name on the wire to name in the store.
+_SETTINGS = {
+    "token_life_seconds": "token_life",
+    "expiry_status": "expiry_status",
+    "access_token_seconds": "access_token_seconds",
+}
+_EXPIRY_STATUSES = frozenset({400, 410, 500})
+
+
+class _RefusedError(Exception):
+    """The call cannot be carried out as it stands."""
+
+
+class Controls:
+    def __init__(self, store: Store, *, faults: Faults, root: str) -> None:
+        self._store = store
+        self._faults = faults
+        self._root = root
+
+    def __call__(self, request: Request) -> Response:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return _json(
+                {"error": "Send the header Authorization: Bearer sandbox."}, 401
+            )
+        name = request.path.removeprefix(PREFIX).strip("/")
+        answer = _CALLS.get((request.method, name))
+        if answer is None:
+            return _json({"error": f"There is no {request.method} of '{name}'."}, 404)
+        try:
+            return _json(answer(self, request), 200)
+        except (_RefusedError, InvalidFaultError) as error:
+            return _json({"error": str(error)}, 400)
+
+    def overview(self, _request: Request) -> Mapping[str, object]:
+        schema = self._store.schema
+        with self._store.read() as connection:
+            rows = {
+                table.name: _size(connection, table) for table in schema.tables.values()
+            }
+            version = current_version(connection)
+        return {
+            "url": self._root,
+            "endpoint": f"{self._root}/api/data/v9.2",
+            "tenant_id": people.TENANT_ID,
+            "organization_id": people.ORGANIZATION_ID,
+            "application_id": people.APPLICATION_ID,
+            "authority": f"{self._root}/{people.TENANT_ID}/v2.0",
+            "version": version,
+            "metadata_version": schema.version,
+            "rows": rows,
+            "people": [_person(person) for person in people.PEOPLE],
+            "teams": [_team(team) for team in people.TEAMS],
+        }
+
+    def journal(self, request: Request) -> Mapping[str, object]:
+        after = request.args.get("after", 0, type=int)
+        with self._store.read() as connection:
+            found = connection.execute(
+                "SELECT version, at, by, kind, table_name, id, columns FROM journal"
+                " WHERE version > ? ORDER BY version LIMIT ?",
+                (after, _JOURNAL_PAGE),
+            ).fetchall()
+        names = ("version", "at", "by", "kind", "table", "id", "columns")
+        writes = [dict(zip(names, row, strict=True)) for row in found]
+        for write in writes:
+            write["columns"] = json.loads(write["columns"])
+        return {"writes": writes}
+
+    def visible(self, request: Request) -> Mapping[str, object]:
+        table = _table(self._store.schema, request.args.get("table"))
+        with self._store.read() as connection:
+            user = _find_person(connection, self._store.schema, request)
+            caller = security.Caller(
+                id=str(user["systemuserid"]), unit=str(user["_businessunitid_value"])
+            )
+            condition = security.visible_rows(connection, caller, table=table)
+            answer: dict[str, object] = {
+                "count": count(connection, table, condition, limit=None)
+            }
+            if request.args.get("ids") == "true":
+                found = connection.execute(
+                    f"SELECT id FROM {sql_name(table)} WHERE {condition.sql}",
+                    condition.parameters,
+                )
+                answer["ids"] = sorted(row_id for (row_id,) in found)
+        return answer
+
+    def expire_tokens(self, request: Request) -> Mapping[str, object]:
+        names = _document(request).get("tables")
+        keys = ["expired_through"]
+        if names is not None:
+            if not isinstance(names, list):
+                raise _RefusedError("tables is a list of names.")
+            tables = [_table(self._store.schema, name) for name in names]
+            keys = [f"expired_through:{table.name}" for table in tables]
+        with self._store.write() as connection:
+            return {"expired_through": _expire(connection, keys)}
+
+    def metadata_changed(self, request: Request) -> Mapping[str, object]:
+        schema = self._store.schema
+        table = _table(schema, _document(request).get("table"))
+        changed = Schema(tables=schema.tables, version=schema.version + 1)
+        with self._store.write() as connection:
+            _expire(connection, [f"expired_through:{table.name}"])
+            set_meta(connection, "metadata_version", changed.version)
+        self._store.schema = changed
+        return {"metadata_version": changed.version}
+
+    def settings(self, request: Request) -> Mapping[str, object]:
+        document = _document(request)
+        for name, value in document.items():
+            if name not in _SETTINGS or not isinstance(value, int) or value < 0:
+                raise _RefusedError(f"'{name}' is no setting, or has no such value.")
+        if document.get("expiry_status", 400) not in _EXPIRY_STATUSES:
+            raise _RefusedError("expiry_status is 400, 410 or 500.")
+        with self._store.write() as connection:
+            for name, value in document.items():
+                set_meta(connection, _SETTINGS[name], value)
+            return {
+                name: meta(connection, key) for name, key in sorted(_SETTINGS.items())
+            }
+
+    def role_privileges(self, request: Request) -> Mapping[str, object]:
+        document = _document(request)
+        role, privilege = str(document.get("role")), str(document.get("privilege"))
+        depth = document.get("depth")
+        if depth not in {0, 1, 2, 4, 8} or not isinstance(depth, int):
+            raise _RefusedError("depth is 0, 1, 2, 4 or 8.")
+        with self._store.write() as connection:
+            schema = self._store.schema
+            if not rows_where(connection, schema.tables["privilege"], name=privilege):
+                raise _RefusedError(f"There is no privilege '{privilege}'.")
+            if role not in {known.name for known in people.ROLES}:
+                raise _RefusedError(f"There is no role '{role}'.")
+            edit = Edit(connection, schema, self._store.clock(), _ADMINISTRATOR)
+            edit.set_depth(
+                role_id=role_id(role, unit=people.ROOT),
+                privilege_id=privilege_id(privilege),
+                depth=depth,
+            )
+        return {"role": role, "privilege": privilege, "depth": depth}
+
+    def add_fault(self, request: Request) -> Mapping[str, object]:
+        self._faults.add(read_fault(_document(request)))
+        return self.list_faults(request)
+
+    def list_faults(self, _request: Request) -> Mapping[str, object]:
+        return {"faults": [asdict(fault) for fault in self._faults.waiting()]}
+
+    def clear_faults(self, request: Request) -> Mapping[str, object]:
+        self._faults.clear()
+        return self.list_faults(request)
+
+
+def _expire(connection: sqlite3.Connection, keys: list[str]) -> int:
+    # Tokens handed out from now on carry a later version, and live.
+    through = next_version(connection) - 1
+    for key in keys:
+        set_meta(connection, key, through)
+    return through
+
+
+def _size(connection: sqlite3.Connection, table: Table) -> int:
+    found = connection.execute(f"SELECT count(*) FROM {sql_name(table)}").fetchone()
+    return int(found[0])
+
+
+def _person(person: people.Person) -> Row:
+    return {
+        "domainname": person.domain_name,
+        "name": f"{person.first_name} {person.last_name}",
+        "systemuserid": person.id,
+        "object_id": person.object_id,
+        "business_unit": person.unit,
+        "roles": list(person.roles),
+        "is_disabled": person.is_disabled,
+    }
+
+
+def _team(team: people.Team) -> Row:
+    return {
+        "name": team.name,
+        "teamid": team.id,
+        "business_unit": team.unit,
+        "members": [f"{key}@contoso.example" for key in team.members],
+        "roles": list(team.roles),
+        "teamtype": team.kind,
+    }
+
+
+def _find_person(
+    connection: sqlite3.Connection, schema: Schema, request: Request
+) -> Row:
+    name = request.args.get("person", "")
+    found = rows_where(connection, schema.tables["systemuser"], domainname=name)
+    if not found:
+        raise _RefusedError(f"There is no person '{name}'.")
+    return found[0]
+
+
+def _table(schema: Schema, name: object) -> Table:
+    table = schema.tables.get(str(name))
+    if table is None:
+        raise _RefusedError(f"There is no table '{name}'.")
+    return table
+
+
+def _document(request: Request) -> Row:
+    try:
+        return decode(request.get_data() or b"{}")
+    except msgspec.DecodeError:
+        raise _RefusedError("The body is not a JSON object.") from None
+
+
+def _json(content: Mapping[str, object], status: int) -> Response:
+    return Response(encode(content), status=status, mimetype="application/json")
+
+
+_CALLS: Mapping[
+    tuple[str, str], Callable[[Controls, Request], Mapping[str, object]]
+] = {
+    ("GET", ""): Controls.overview,
+    ("GET", "journal"): Controls.journal,
+    ("GET", "visible"): Controls.visible,
+    ("POST", "expire-tokens"): Controls.expire_tokens,
+    ("POST", "metadata-changed"): Controls.metadata_changed,
+    ("POST", "settings"): Controls.settings,
+    ("POST", "role-privileges"): Controls.role_privileges,
+    ("POST", "faults"): Controls.add_fault,
+    ("GET", "faults"): Controls.list_faults,
+    ("DELETE", "faults"): Controls.clear_faults,
+}
