@@ -38,6 +38,9 @@ class Source(Protocol):
         :raises ResyncRequiredError: the cursor is too old; load anew.
         """
 
+    def has_row(self, table: TableDef, key: str) -> bool:
+        """Whether the row is there now, for a table whose key is one GUID."""
+
     def codec(self, table: TableDef) -> RowCodec:
         """Return the codec that reads the rows of `fetch_page`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
@@ -84,6 +85,15 @@ class ODataSource:
             delta_link=delta_link if table.tracked else None,
             size=len(reply.body),
         )
+
+    def has_row(self, table: TableDef, key: str) -> bool:
+        """See `Source.has_row`."""
+        url = f"{self._base}/{quote(table.entity_set)}({key})?$select={table.key[0]}"
+        reply = self._transport.get(url, headers={})
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return False
+        check(reply, content_type="json")
+        return True
 
     def codec(self, table: TableDef) -> ODataRowCodec:
         return codec_for(table)

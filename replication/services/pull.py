@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import psycopg
@@ -103,6 +103,7 @@ def _pull_pages(
                 continue
             if not page.is_last and time.monotonic() < ends_at:
                 pages.prefetch(following(page))
+            page = _without_recreated(conn, source, staged, page)
             committed = commit_page(conn, staged, page, codec, epoch=order.epoch)
             order.renew()
             progress.pages += 1
@@ -112,6 +113,29 @@ def _pull_pages(
             progress.is_finished = committed.is_last
             if committed.is_last or time.monotonic() >= ends_at:
                 return
+
+
+def _without_recreated(
+    conn: psycopg.Connection, source: Source, staged: SourceTable, page: Page
+) -> Page:
+    """Leave out deletes of rows that exist again.
+
+    Deletes come last in a run of pages and carry no version: for a row that an
+    earlier page brought, only the source can say what happened last (SOURCE §2.7).
+    """
+    if not page.deletes or not staged.definition.has_guid_key:
+        return page
+    doubtful = [
+        key
+        for (key,) in conn.execute(
+            "SELECT row_id::text FROM sync.seen"
+            " WHERE source_id = %s AND row_id = ANY(%s::uuid[])",
+            (staged.id, page.deletes),
+        )
+    ]
+    recreated = {key for key in doubtful if source.has_row(staged.definition, key)}
+    deletes = [key for key in page.deletes if key not in recreated]
+    return replace(page, deletes=deletes)
 
 
 class _Pages:

@@ -87,12 +87,15 @@ def client_model(organization_id: UUID, *, user_id: UUID) -> ClientModel:
     """Return the client model of PROTOCOL §5 for this user.
 
     :raises OfflineNotAllowedError: the user may not go offline now.
+    :raises NotReadyError: the database was restored; the next request finds it ready.
     """
-    with connections.reading(organization_id) as conn, connections.snapshot(conn):
-        reading = clock.read(conn)
-        if reading is None:
-            raise NotReadyError("The database was restored; try again.")
-        return model.client_model(cached_access(conn, user_id, reading))
+    with connections.reading(organization_id) as conn:
+        with connections.snapshot(conn):
+            reading = clock.read(conn)
+            if reading is not None:
+                return model.client_model(cached_access(conn, user_id, reading))
+        clock.renew_epoch(conn)
+    raise NotReadyError("The database was restored; try again.")
 
 
 def changes(

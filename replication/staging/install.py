@@ -62,8 +62,9 @@ CREATE TABLE sync.source (
     CHECK ((cursor_kind IS NULL) = (cursor_link IS NULL))
 );
 
--- Keys met in the running generation of a full load. Logged on purpose: an
--- unlogged table is emptied by a crash, and the sweep would delete every row.
+-- Keys met in the running generation of a full load, or in a delta of several
+-- pages. Logged on purpose: an unlogged table is emptied by a crash, and the sweep
+-- would delete every row.
 CREATE TABLE sync.seen (
     source_id integer NOT NULL,
     row_id uuid NOT NULL,

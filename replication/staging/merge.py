@@ -74,7 +74,8 @@ def merge_page(
     quarantine.note(
         conn, source.id, refused=refused, stored=newest, nuls=page.stripped_nuls
     )
-    if source.loading == "full":
+    if source.loading == "full" or (source.is_complete and not page.is_last):
+        # For the sweep; or for deletes that later pages of this run may bring.
         _note_seen(conn, source, [*newest, *(r.key for r in refused if r.key)])
     deleted = _delete(conn, table, page.deletes)
     return Merged(

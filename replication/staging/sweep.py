@@ -56,7 +56,6 @@ def sweep(conn: psycopg.Connection, source: SourceTable) -> int:
     ).rowcount
     if swept > BRAKE_ROWS:
         _refuse_mass_deletion(conn, source, swept)
-    conn.execute("DELETE FROM sync.seen WHERE source_id = %s", (source.id,))
     return swept
 
 

@@ -65,6 +65,7 @@ class Answer:
         self._limits = limits
         self._checkpoint = self._presented = request.checkpoint
         self._held: Holdings | None = None
+        self._epoch: UUID | None = None
         self._column_types: dict[str, dict[str, str]] = {}
         self._reset = request.reset
         self._snapshot = self._name_snapshot()
@@ -149,7 +150,7 @@ class Answer:
         if self._held is None:
             self._check(conn, reading)
             self._held = self._load(conn, reading)
-        self._check_horizon(reading)
+        self._check_history(reading)
         access = cached_access(conn, self._request.user_id, reading)
         if access.model != self._request.model:
             return None
@@ -198,10 +199,14 @@ class Answer:
         if row != (0,):
             raise NotReadyError("The security tables are stale.")
 
-    def _check_horizon(self, reading: ClockReading) -> None:
-        # For every snapshot, and by rev: tombstones may be purged between pieces,
+    def _check_history(self, reading: ClockReading) -> None:
+        # For every snapshot: a restored database would pass for the one that the
+        # answer began with. And by rev: tombstones may be purged between pieces,
         # and the age of a checkpoint proves nothing.
         assert self._held is not None
+        if self._epoch not in (None, reading.epoch):
+            raise ResyncRequiredError("The database was restored or copied.")
+        self._epoch = reading.epoch
         if any(held.rev < reading.horizon for held in self._held.values()):
             raise ResyncRequiredError("The checkpoint is older than the horizon.")
 

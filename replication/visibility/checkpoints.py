@@ -71,9 +71,14 @@ class Checkpoint(msgspec.Struct, frozen=True, rename="lower"):
 
     def is_settled_at(self, rev: int) -> bool:
         """Nothing was left to do when it was given, and that was at `rev`."""
-        return self.snapshot is None and all(
-            held.rev == rev and all(one.state == "done" for one in held.sets)
-            for held in self.tables.values()
+        # `seen` too: a model without tables has no table that could say it.
+        return (
+            self.snapshot is None
+            and self.seen == rev
+            and all(
+                held.rev == rev and all(one.state == "done" for one in held.sets)
+                for held in self.tables.values()
+            )
         )
 
 

@@ -1,0 +1,48 @@
+"""The whole service: real processes, from the source to a device's own database."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from project.embedded.places import Place
+from tests.project.processes import eventually
+
+pytestmark = [pytest.mark.serial, pytest.mark.xdist_group("stack")]
+
+
+def broker(service):
+    return redis.Redis(unix_socket_path=str(Place(service.plan.data).redis_socket))
+
+
+def test_a_broker_that_forgets_everything_during_a_first_load_loses_nothing(service):
+    service.provision()
+    flushed = []
+
+    def loaded_under_flushes():
+        with broker(service) as forgetful:
+            flushed.append(forgetful.flushall())
+        return service.state() == "active"
+
+    eventually(loaded_under_flushes)
+
+    assert len(flushed) > 1
+    in_source = service.sandbox("")["rows"]
+    assert service.rows() == {table: in_source[table] for table in service.rows()}
+
+
+def test_devices_hold_what_the_source_itself_says_their_users_may_read(
+    service, tmp_path
+):
+    service.publish()
+    held = {}
+
+    for person in ("ada", "grace", "mary", "yuki"):
+        with service.device(person, tmp_path) as device:
+            eventually(lambda d=device: d.sync().rows)
+            held[person] = {t: set(device.store.rows(t)) for t in device.store.tables()}
+
+    assert held == {
+        person: {table: service.visible(person, table) for table in tables}
+        for person, tables in held.items()
+    }
