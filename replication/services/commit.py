@@ -17,7 +17,7 @@ from replication.source import RowCodec
 from replication.staging import clock, merge, registry
 from replication.staging.merge import Merged
 from replication.staging.registry import SourceTable
-from replication.staging.sweep import sweep
+from replication.staging.sweep import forget_seen, sweep
 from replication.visibility import closure, feed, rules
 
 
@@ -94,6 +94,10 @@ def _store_progress(
     registry.count_rows(conn, name, merged.inserted - merged.deleted - swept)
     if page.is_last:
         registry.note_complete(conn, name)
+        if source.is_complete and (
+            source.cursor is None or source.cursor.kind == "next"
+        ):
+            forget_seen(conn, source)
 
 
 def following(page: Page) -> Cursor | None:

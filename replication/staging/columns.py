@@ -44,7 +44,7 @@ def quoted(name: str) -> sql.Identifier:
 
 def row_id(table: TableDef) -> sql.Identifier:
     """The uuid column that identifies a row in the feed."""
-    return quoted(table.key[0] if table.has_guid_key else ROW_ID)
+    return quoted(table.key[0]) if table.has_guid_key else sql.Identifier(ROW_ID)
 
 
 def as_json(column: ColumnDef, *, alias: str) -> sql.Composable:

@@ -62,15 +62,6 @@ CREATE TABLE sync.source (
     CHECK ((cursor_kind IS NULL) = (cursor_link IS NULL))
 );
 
--- Keys met in the running generation of a full load, or in a delta of several
--- pages. Logged on purpose: an unlogged table is emptied by a crash, and the sweep
--- would delete every row.
-CREATE TABLE sync.seen (
-    source_id integer NOT NULL,
-    row_id uuid NOT NULL,
-    PRIMARY KEY (source_id, row_id)
-);
-
 CREATE TABLE sync.set_aside (
     source_id integer NOT NULL,
     row_key text,
@@ -96,10 +87,12 @@ CREATE TABLE sync.key_value (
     value uuid NOT NULL UNIQUE
 );
 
--- Every business unit with each of its ancestors, itself included.
+-- Every business unit with each of its ancestors, itself included. Rows are handed
+-- out by ancestors other than the unit itself and a topmost one.
 CREATE TABLE sync.closure (
     unit integer NOT NULL,
     ancestor integer NOT NULL,
+    is_handed_out boolean NOT NULL,
     PRIMARY KEY (unit, ancestor)
 );
 

@@ -68,16 +68,23 @@ def merge_page(
     """
     table = source.definition
     newest = newest_rows(page.rows, codec, numbered=table.version_column is not None)
-    changed = _unknown_versions(conn, table, newest, codec)
+    # What a full load meets is kept for its sweep; what a page of several brings,
+    # for deletes that later pages of the run may name.
+    notes_seen = source.loading == "full" or (source.is_complete and not page.is_last)
+    if source.loading == "first":
+        changed = list(newest.values())
+    else:
+        changed = _news(conn, source, newest, codec, notes_seen=notes_seen)
     written, inserted, unfit = _write(conn, source, changed, codec)
     refused = [*page.set_aside, *unfit]
     quarantine.note(
         conn, source.id, refused=refused, stored=newest, nuls=page.stripped_nuls
     )
-    if source.loading == "full" or (source.is_complete and not page.is_last):
-        # For the sweep; or for deletes that later pages of this run may bring.
-        _note_seen(conn, source, [*newest, *(r.key for r in refused if r.key)])
+    if notes_seen:
+        _note_seen(conn, source, [row.key for row in refused if row.key])
     deleted = _delete(conn, table, page.deletes)
+    if page.deletes:
+        quarantine.forget(conn, source.id, page.deletes)
     return Merged(
         written=written,
         inserted=inserted,
@@ -87,19 +94,15 @@ def merge_page(
 
 
 def newest_rows(
-    rows: Iterable[Any], codec: RowCodec, *, numbered: bool
+    rows: Sequence[Any], codec: RowCodec, *, numbered: bool
 ) -> dict[str, Any]:
     """Return one row per key: the one with the highest version, else the last."""
-    newest: dict[str, Any] = {}
-
-    def _version(row: Any) -> int:
-        return int(codec.version(row))
-
-    for row in rows:
-        key = codec.key(row)
-        rival = newest.get(key)
-        if rival is None or not numbered or _version(row) >= _version(rival):
-            newest[key] = row
+    keys = [codec.key(row) for row in rows]
+    newest: dict[str, Any] = dict(zip(keys, rows, strict=True))
+    if numbered and len(newest) < len(rows):
+        for key, row in zip(keys, rows, strict=True):
+            if int(codec.version(row)) > int(codec.version(newest[key])):
+                newest[key] = row
     return newest
 
 
@@ -110,30 +113,46 @@ def row_ids(table: TableDef, keys: Iterable[str]) -> list[str]:
     return [md5(key.encode(), usedforsecurity=False).hexdigest() for key in keys]
 
 
-def _unknown_versions(
+def _news(
     conn: psycopg.Connection,
-    table: TableDef,
+    source: SourceTable,
     newest: Mapping[str, Any],
     codec: RowCodec,
+    *,
+    notes_seen: bool,
 ) -> list[Any]:
-    """Leave out rows whose version staging has: comparing is cheaper than copying."""
+    """The rows whose version staging lacks: comparing is cheaper than copying."""
+    table = source.definition
+    rows = list(newest.values())
+    versions = [codec.version(row) for row in rows]
+    noting = sql.SQL(", s AS (INSERT INTO {} SELECT row_id FROM i)").format(
+        schema.seen(source.id)
+    )
     found = conn.execute(
         sql.SQL(
-            "SELECT {row_id}::text, {version}::text FROM {relation}"
-            " WHERE {row_id} = ANY(%s::uuid[])"
+            "WITH i AS MATERIALIZED (SELECT * FROM unnest(%s::uuid[], %s::{kind}[])"
+            " WITH ORDINALITY AS i (row_id, version, place)){noting}"
+            " SELECT place FROM i LEFT JOIN {relation} t"
+            " ON t.{row_id} = i.row_id AND t.{version} = i.version"
+            " WHERE t.{row_id} IS NULL ORDER BY place"
         ).format(
+            kind=columns.version_type(table),
+            noting=noting if notes_seen else sql.SQL(""),
+            relation=schema.relation(table),
             row_id=columns.row_id(table),
             version=sql.Identifier(columns.VERSION),
-            relation=schema.relation(table),
         ),
-        (row_ids(table, newest),),
+        (
+            _array(row_ids(table, newest)),
+            _array(versions) if table.version_column else versions,
+        ),
     )
-    stored = {str(row[0]).replace("-", ""): row[1] for row in found}
-    return [
-        row
-        for key, row in zip(row_ids(table, newest), newest.values(), strict=True)
-        if stored.get(key.replace("-", "")) != codec.version(row)
-    ]
+    return [rows[place - 1] for (place,) in found]
+
+
+def _array(items: Iterable[str]) -> str:
+    """An array of ids or numbers as PostgreSQL reads it; a list costs far more."""
+    return "{" + ",".join(items) + "}"
 
 
 def _write(
@@ -142,6 +161,8 @@ def _write(
     if not rows:
         return 0, 0, ()
     table = source.definition
+    if not table.has_guid_key:
+        _note_row_keys(conn, source, [codec.key(row) for row in rows])
     lines = codec.copy_lines(rows)
     if source.loading == "first" and _copied(
         conn, schema.relation(table), table, lines
@@ -151,8 +172,6 @@ def _write(
     if not _copied(conn, _INCOMING, table, lines):
         refused = quarantine.copy_what_fits(conn, _INCOMING, table, lines)
     _merge(conn, table)
-    if not table.has_guid_key:
-        _note_row_keys(conn, source)
     return *_count(conn), refused
 
 
@@ -207,25 +226,31 @@ def _delete(conn: psycopg.Connection, table: TableDef, keys: Sequence[str]) -> i
             " RETURNING {row_id} AS row_id)"
             " INSERT INTO touched SELECT row_id, true FROM gone"
         ).format(relation=schema.relation(table), row_id=columns.row_id(table)),
-        (row_ids(table, keys),),
+        (_array(row_ids(table, keys)),),
     )
     return deleted.rowcount
 
 
 def _note_seen(
-    conn: psycopg.Connection, source: SourceTable, keys: Iterable[str]
+    conn: psycopg.Connection, source: SourceTable, keys: Sequence[str]
 ) -> None:
-    conn.execute(
-        "INSERT INTO sync.seen SELECT %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING",
-        (source.id, row_ids(source.definition, keys)),
-    )
+    if keys:
+        conn.execute(
+            sql.SQL("INSERT INTO {} SELECT unnest(%s::uuid[])").format(
+                schema.seen(source.id)
+            ),
+            (_array(row_ids(source.definition, keys)),),
+        )
 
 
-def _note_row_keys(conn: psycopg.Connection, source: SourceTable) -> None:
+def _note_row_keys(
+    conn: psycopg.Connection, source: SourceTable, keys: Sequence[str]
+) -> None:
+    """Remember the keys behind row ids: deletes name rows that are gone by then."""
     conn.execute(
         "INSERT INTO sync.row_key (source_id, row_id, row_key)"
-        " SELECT %s, _row, _key FROM incoming ON CONFLICT DO NOTHING",
-        (source.id,),
+        " SELECT %s, * FROM unnest(%s::uuid[], %s::text[]) ON CONFLICT DO NOTHING",
+        (source.id, row_ids(source.definition, keys), list(keys)),
     )
 
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from replication.domain.pages import SetAside
 from replication.domain.tables import TableDef
 from replication.staging import columns, schema
+from replication.staging.registry import SourceTable
 
 _ARRIVED = sql.Identifier("arrived")
 
@@ -85,9 +86,20 @@ def forget(conn: psycopg.Connection, source_id: int, keys: Sequence[str]) -> Non
     )
 
 
+def forget_unseen(conn: psycopg.Connection, source: SourceTable) -> None:
+    """Forget rows that the full load which ends here has not met."""
+    row_id = "row_key::uuid" if source.definition.has_guid_key else "md5(row_key)::uuid"
+    conn.execute(
+        sql.SQL(
+            "DELETE FROM sync.set_aside WHERE source_id = {id} AND row_key IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM {seen} s WHERE s.row_id = " + row_id + ")"
+        ).format(id=source.id, seen=schema.seen(source.id))
+    )
+
+
 def _refused(conn: psycopg.Connection, table: TableDef) -> list[SetAside]:
     refused = []
-    key = columns.quoted(table.key[0]) if table.has_guid_key else _key_column()
+    key = _arrived_key(table)
     for name, kind in _typed(table):
         rows = conn.execute(
             sql.SQL(
@@ -120,6 +132,13 @@ def _typed(table: TableDef) -> list[tuple[sql.Identifier, str]]:
 
 def _cast(name: sql.Identifier, kind: str) -> sql.Composed:
     return sql.SQL("{}::{}").format(name, sql.SQL(kind))
+
+
+def _arrived_key(table: TableDef) -> sql.Composable:
+    """The key in the form of PROTOCOL §5; sources may write GUIDs in capitals."""
+    if table.has_guid_key:
+        return sql.SQL("lower({})").format(columns.quoted(table.key[0]))
+    return _key_column()
 
 
 def _key_column() -> sql.Identifier:

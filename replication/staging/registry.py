@@ -100,11 +100,6 @@ def count_rows(conn: psycopg.Connection, name: str, more: int) -> None:
 def note_complete(conn: psycopg.Connection, name: str) -> None:
     """The last page of a pull is in: the table is as the source was."""
     conn.execute(
-        "DELETE FROM sync.seen WHERE source_id ="
-        " (SELECT id FROM sync.source WHERE name = %s)",
-        (name,),
-    )
-    conn.execute(
         "UPDATE sync.source SET loading = 'none', is_complete = true,"
         " last_complete_at = now() WHERE name = %s",
         (name,),

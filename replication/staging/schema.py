@@ -24,8 +24,10 @@ def create_missing(
     created = []
     for definition in definitions:
         with conn.transaction():
-            if _register(conn, definition):
+            source_id = _register(conn, definition)
+            if source_id is not None:
                 conn.execute(_create_table(definition))
+                conn.execute(_create_seen(source_id))
                 created.append(definition.name)
     return tuple(created)
 
@@ -69,17 +71,29 @@ def column_definitions(table: TableDef) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
-def _register(conn: psycopg.Connection, definition: TableDef) -> bool:
-    inserted = conn.execute(
+def seen(source_id: int) -> sql.Identifier:
+    """Keys met in the running generation, or in a delta of several pages."""
+    return sql.Identifier("sync", f"seen_{source_id}")
+
+
+def _register(conn: psycopg.Connection, definition: TableDef) -> int | None:
+    """Return the new table's id; None when it is registered already."""
+    row = conn.execute(
         "INSERT INTO sync.source (name, relation, definition) VALUES (%s, %s, %s)"
-        " ON CONFLICT (name) DO NOTHING",
+        " ON CONFLICT (name) DO NOTHING RETURNING id",
         (
             definition.name,
             names.identifier(definition.name),
             registry.encode(definition),
         ),
-    )
-    return inserted.rowcount == 1
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _create_seen(source_id: int) -> sql.Composed:
+    # Logged: a crash empties an unlogged table, and the sweep would delete every
+    # row. Without an index, because it is only appended to and joined whole.
+    return sql.SQL("CREATE TABLE {} (row_id uuid NOT NULL)").format(seen(source_id))
 
 
 def _create_table(table: TableDef) -> sql.Composed:

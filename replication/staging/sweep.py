@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 
 from project.errors import MisconfiguredError
-from replication.staging import columns, schema
+from replication.staging import columns, quarantine, schema
 from replication.staging.registry import SourceTable
 
 # A sweep of more than this share, in a table of some size, is rather a source
@@ -27,7 +27,7 @@ def begin_full_load(conn: psycopg.Connection, source: SourceTable) -> None:
     A table that is in use keeps its rows until the sweep. One that never was
     complete begins empty, because nobody would sweep what is left of the attempt.
     """
-    conn.execute("DELETE FROM sync.seen WHERE source_id = %s", (source.id,))
+    forget_seen(conn, source)
     conn.execute(
         "UPDATE sync.source SET generation = generation + 1, cursor_kind = NULL,"
         " cursor_link = NULL, loading = CASE WHEN is_complete THEN 'full'"
@@ -48,15 +48,24 @@ def sweep(conn: psycopg.Connection, source: SourceTable) -> int:
     swept = conn.execute(
         sql.SQL(
             "WITH gone AS (DELETE FROM {relation} t WHERE NOT EXISTS"
-            " (SELECT FROM sync.seen s WHERE s.source_id = %(id)s"
-            " AND s.row_id = t.{row_id}) RETURNING t.{row_id} AS row_id)"
+            " (SELECT FROM {seen} s WHERE s.row_id = t.{row_id})"
+            " RETURNING t.{row_id} AS row_id)"
             " INSERT INTO touched SELECT row_id, true FROM gone"
-        ).format(relation=schema.relation(table), row_id=columns.row_id(table)),
-        {"id": source.id},
+        ).format(
+            relation=schema.relation(table),
+            row_id=columns.row_id(table),
+            seen=schema.seen(source.id),
+        )
     ).rowcount
     if swept > BRAKE_ROWS:
         _refuse_mass_deletion(conn, source, swept)
+    quarantine.forget_unseen(conn, source)
     return swept
+
+
+def forget_seen(conn: psycopg.Connection, source: SourceTable) -> None:
+    """Begin the list of keys met anew."""
+    conn.execute(sql.SQL("TRUNCATE {}").format(schema.seen(source.id)))
 
 
 def _refuse_mass_deletion(

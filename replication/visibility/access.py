@@ -18,6 +18,7 @@ from replication.domain.patterns import Pattern, intersection
 from replication.domain.profiles import Assignments, Conflicts, ProfileItem
 from replication.domain.security import Depth, Holder, Privilege, readable_rows
 from replication.domain.tables import SECURITY_TABLES, ColumnDef, TableDef
+from replication.domain.units import UnitTree, spread
 from replication.staging import registry
 from replication.staging.registry import SourceTable
 from replication.visibility import policy, rules
@@ -226,12 +227,16 @@ class _Keys:
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
+        rows = conn.execute(
+            "SELECT businessunitid, parentbusinessunitid FROM data.businessunit"
+        )
+        self._tree = UnitTree(dict(rows.fetchall()))
 
     def grants(
         self, patterns: Iterable[Pattern], active: Mapping[str, Rule]
     ) -> frozenset[Grant]:
         """Patterns as grants; what no active rule or entry can match is left out."""
-        wanted = list(patterns)
+        wanted = {part for one in patterns for part in spread(one, self._tree)}
         values = {v for p in wanted for v in p.attributes if v is not None}
         rows = self._conn.execute(
             "SELECT value, id FROM sync.key_value WHERE value = ANY(%s)",

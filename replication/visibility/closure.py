@@ -24,10 +24,13 @@ WITH RECURSIVE line AS (
     WHERE p.parentbusinessunitid IS NOT NULL AND l.distance < %(deepest)s
 ),
 wanted AS (
-    SELECT DISTINCT u.id AS unit, a.id AS ancestor
+    SELECT DISTINCT u.id AS unit, a.id AS ancestor,
+           l.unit <> l.ancestor AND (b.businessunitid IS NULL
+               OR b.parentbusinessunitid IS NOT NULL) AS is_handed_out
     FROM line l
     JOIN sync.key_value u ON u.value = l.unit
     JOIN sync.key_value a ON a.value = l.ancestor
+    LEFT JOIN data.businessunit b ON b.businessunitid = l.ancestor
 ),
 gone AS (
     DELETE FROM sync.closure c WHERE NOT EXISTS
@@ -35,9 +38,10 @@ gone AS (
     RETURNING unit
 ),
 added AS (
-    INSERT INTO sync.closure (unit, ancestor)
-    SELECT unit, ancestor FROM wanted
-    ON CONFLICT DO NOTHING RETURNING unit
+    INSERT INTO sync.closure AS c (unit, ancestor, is_handed_out)
+    SELECT unit, ancestor, is_handed_out FROM wanted
+    ON CONFLICT (unit, ancestor) DO UPDATE SET is_handed_out = excluded.is_handed_out
+    WHERE c.is_handed_out <> excluded.is_handed_out RETURNING unit
 )
 SELECT unit FROM gone UNION SELECT unit FROM added
 """

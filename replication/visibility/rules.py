@@ -1,9 +1,10 @@
 """Rules: which feed a table has, and by which key attributes it is handed out.
 
 Two shapes so far. `base` has one entry per row, keyed by owner (k1) and business
-unit (k2). `deep` has one entry per row and ancestor of its business unit (k3), so
-that a user with parent:child depth needs a single key. A grant may fix any of
-the keys, hence both serve every combination of profile item and depth.
+unit (k2). `deep` has one entry per row and unit above its own (k3), the topmost
+excepted, so that a user with parent:child depth needs few keys however large the
+tree is (domain.units). A grant may fix any of the keys, hence both serve every
+combination of profile item and depth.
 """
 
 from __future__ import annotations
@@ -57,27 +58,31 @@ def wanted_keys(rule: Rule, table: TableDef, rows: sql.Composable) -> sql.Compos
 
     `rows` is a relation with a column `row_id`; each row stands in it once.
     """
-    return sql.SQL(
-        "SELECT t.{row_id} AS row_id, o.id AS k1, u.id AS k2, {ancestor} AS k3"
-        " FROM {rows} JOIN {relation} t ON t.{row_id} = r.row_id {joins}"
-    ).format(
-        row_id=columns.row_id(table),
-        ancestor=sql.SQL("c.ancestor" if rule.shape == DEEP else "NULL::integer"),
-        rows=sql.SQL("{} r").format(rows),
-        relation=schema.relation(table),
-        joins=_joins(rule, table),
-    )
+    chosen = sql.SQL("{} r JOIN").format(rows)
+    return _keys(rule, table, chosen, sql.SQL(" ON t.{} = r.row_id"))
 
 
 def all_keys(rule: Rule, table: TableDef) -> sql.Composed:
     """The same for every row of the table."""
+    return _keys(rule, table, sql.SQL(""), sql.SQL(""))
+
+
+def _keys(
+    rule: Rule, table: TableDef, chosen: sql.Composable, condition: sql.SQL
+) -> sql.Composed:
+    null = sql.SQL("NULL::integer")
+    deep = rule.shape == DEEP
     return sql.SQL(
-        "SELECT t.{row_id} AS row_id, o.id AS k1, u.id AS k2, {ancestor} AS k3"
-        " FROM {relation} t {joins}"
+        "SELECT t.{row_id} AS row_id, o.id AS k1, {unit} AS k2, {ancestor} AS k3"
+        " FROM {chosen} {relation} t {condition} {joins}"
     ).format(
         row_id=columns.row_id(table),
-        ancestor=sql.SQL("c.ancestor" if rule.shape == DEEP else "NULL::integer"),
+        # Without the unit a row may move below the same ancestor unnoticed.
+        unit=null if deep else sql.SQL("u.id"),
+        ancestor=sql.SQL("c.ancestor") if deep else null,
+        chosen=chosen,
         relation=schema.relation(table),
+        condition=condition.format(columns.row_id(table)),
         joins=_joins(rule, table),
     )
 
@@ -85,7 +90,9 @@ def all_keys(rule: Rule, table: TableDef) -> sql.Composed:
 def _joins(rule: Rule, table: TableDef) -> sql.Composed:
     joins = [_dictionary("o", table.owner_column), _dictionary("u", table.unit_column)]
     if rule.shape == DEEP:
-        joins.append(sql.SQL("JOIN sync.closure c ON c.unit = u.id"))
+        joins.append(
+            sql.SQL("JOIN sync.closure c ON c.unit = u.id AND c.is_handed_out")
+        )
     return sql.SQL(" ").join(joins)
 
 

@@ -1,0 +1,57 @@
+"""The tree of business units, and how parent:child rights are handed out by it. Pure.
+
+A row's feed entries name the units above its own, except the topmost: nearly every
+row hangs below that one, and would cost an entry that nobody needs. Rights on the
+topmost unit are spread over its children instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from replication.domain.patterns import Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTree:
+    """Every known unit with its parent; None for a topmost one."""
+
+    parents: Mapping[UUID, UUID | None]
+
+    def is_topmost(self, unit: UUID) -> bool:
+        return unit in self.parents and self.parents[unit] is None
+
+    def children(self, unit: UUID) -> tuple[UUID, ...]:
+        return tuple(child for child, above in self.parents.items() if above == unit)
+
+    def is_within(self, unit: UUID, ancestor: UUID) -> bool:
+        """The unit is the ancestor or below it; a cycle ends where it began."""
+        met: set[UUID] = set()
+        here: UUID | None = unit if unit in self.parents else None
+        while here is not None and here not in met:
+            if here == ancestor:
+                return True
+            met.add(here)
+            here = self.parents.get(here)
+        return False
+
+
+def spread(pattern: Pattern, tree: UnitTree) -> Iterator[Pattern]:
+    """Patterns over feed entries for the same rows.
+
+    In what is returned, `ancestor` means: a unit strictly above the row's own.
+    """
+    top = pattern.ancestor
+    if top is None:
+        yield pattern
+    elif pattern.unit is not None:
+        if tree.is_within(pattern.unit, top):
+            yield replace(pattern, ancestor=None)
+    else:
+        heads = (top, *tree.children(top)) if tree.is_topmost(top) else (top,)
+        for head in heads:
+            yield Pattern(owner=pattern.owner, unit=head)
+            if not tree.is_topmost(head) and tree.children(head):
+                yield Pattern(owner=pattern.owner, ancestor=head)
