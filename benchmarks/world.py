@@ -48,6 +48,7 @@ class World:
     postgres: int
     redis: int
     sandbox_url: str
+    ca: Path = Path()
     _epochs: int = 0
 
     def cpu_seconds(self, *processes: int) -> float:
@@ -74,7 +75,7 @@ class World:
         ca = folder / "sandbox-ca.pem"
         try:
             self._await_sandbox(process, ca)
-            self._ca = ca
+            self.ca = ca
             yield
         finally:
             process.terminate()
@@ -88,6 +89,16 @@ class World:
                         return
             time.sleep(0.2)
         raise RuntimeError("The sandbox did not start.")
+
+    def control(self, path: str, body: object) -> None:
+        """Use one of the sandbox's own controls."""
+        with local_session(ca=self.ca) as session:
+            session.post(
+                f"{self.sandbox_url}/_sandbox/{path}",
+                json=body,
+                headers={"Authorization": "Bearer sandbox"},
+                timeout=600,
+            ).raise_for_status()
 
     def source(self) -> ODataSource:
         from replication.odata.client import open_source
@@ -103,7 +114,7 @@ class World:
                 "scope": f"{self.sandbox_url}/.default",
                 "authority": self.sandbox_url,
             },
-            ca_certificate=self._ca.read_text(encoding="ascii"),
+            ca_certificate=self.ca.read_text(encoding="ascii"),
             allow_loopback=True,
         )
 
