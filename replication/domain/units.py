@@ -26,6 +26,16 @@ class UnitTree:
     def children(self, unit: UUID) -> tuple[UUID, ...]:
         return tuple(child for child, above in self.parents.items() if above == unit)
 
+    def below(self, unit: UUID) -> frozenset[UUID]:
+        """All units strictly below; those of a cycle are below each other."""
+        found: set[UUID] = set()
+        waiting = [unit]
+        while waiting:
+            fresh = set(self.children(waiting.pop())) - found
+            found |= fresh
+            waiting += fresh
+        return frozenset(found)
+
     def is_within(self, unit: UUID, ancestor: UUID) -> bool:
         """The unit is the ancestor or below it; a cycle ends where it began."""
         met: set[UUID] = set()
@@ -55,3 +65,16 @@ def spread(pattern: Pattern, tree: UnitTree) -> Iterator[Pattern]:
             yield Pattern(owner=pattern.owner, unit=head)
             if not tree.is_topmost(head) and tree.children(head):
                 yield Pattern(owner=pattern.owner, ancestor=head)
+
+
+def flattened(pattern: Pattern, tree: UnitTree) -> Iterator[Pattern]:
+    """The same rows, without asking entries for units above their own.
+
+    Costs a pattern for every unit below, hence only for as long as a table has no
+    such entries: what a user may see must not depend on how far a build has come.
+    """
+    if pattern.ancestor is None:
+        yield pattern
+        return
+    for unit in tree.below(pattern.ancestor):
+        yield replace(pattern, unit=unit, ancestor=None)

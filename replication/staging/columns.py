@@ -68,8 +68,9 @@ _CANONICAL = {
     ColumnType.DECIMAL: sql.SQL("trim_scale({value})::text"),
     # PostgreSQL writes "NaN" as the protocol does, but spells infinity out.
     ColumnType.DOUBLE: sql.SQL(
-        "CASE {value} WHEN 'Infinity' THEN to_json('INF'::text)"
-        " WHEN '-Infinity' THEN to_json('-INF'::text) ELSE to_json({value}) END"
+        "CASE WHEN abs({value}) = 'Infinity' THEN"
+        " to_json(CASE WHEN {value} > 0 THEN 'INF' ELSE '-INF' END)"
+        " ELSE to_json({value}) END"
     ),
     # Sessions run in UTC, so that the text needs only its T and Z.
     ColumnType.DATETIME: sql.SQL(

@@ -31,7 +31,7 @@ def copy_what_fits(
     with conn.cursor() as cursor, cursor.copy(copy) as stream:
         stream.write(lines)
     refused = _refused(conn, table)
-    casts = sql.SQL(", ").join(_cast(name, kind) for name, kind in _typed(table))
+    casts = sql.SQL(", ").join(_cast(name, kind) for _, name, kind in _typed(table))
     conn.execute(
         sql.SQL(
             "INSERT INTO {target} ({columns}) SELECT {casts} FROM {arrived}"
@@ -100,7 +100,7 @@ def forget_unseen(conn: psycopg.Connection, source: SourceTable) -> None:
 def _refused(conn: psycopg.Connection, table: TableDef) -> list[SetAside]:
     refused = []
     key = _arrived_key(table)
-    for name, kind in _typed(table):
+    for label, name, kind in _typed(table):
         rows = conn.execute(
             sql.SQL(
                 "DELETE FROM {arrived} WHERE NOT pg_input_is_valid({name}, {kind})"
@@ -108,25 +108,22 @@ def _refused(conn: psycopg.Connection, table: TableDef) -> list[SetAside]:
             ).format(arrived=_ARRIVED, name=name, kind=sql.Literal(kind), key=key)
         ).fetchall()
         refused += [
-            SetAside(
-                key=row_key,
-                column=name.as_string().strip('"'),
-                reason=f"The value fits no {kind}.",
-            )
+            SetAside(key=row_key, column=label, reason=f"The value fits no {kind}.")
             for (row_key,) in rows
         ]
     return refused
 
 
-def _typed(table: TableDef) -> list[tuple[sql.Identifier, str]]:
+def _typed(table: TableDef) -> list[tuple[str, sql.Identifier, str]]:
+    """Each copied column: as the operator knows it, in PostgreSQL, and its type."""
     typed = [
-        (columns.quoted(c.name), columns.stored_type(c).as_string())
+        (c.name, columns.quoted(c.name), columns.stored_type(c).as_string())
         for c in table.columns
     ]
     version = columns.version_type(table).as_string()
-    typed.append((sql.Identifier(columns.VERSION), version))
+    typed.append((columns.VERSION, sql.Identifier(columns.VERSION), version))
     if not table.has_guid_key:
-        typed.append((_key_column(), "text"))
+        typed.append((columns.ROW_KEY, _key_column(), "text"))
     return typed
 
 

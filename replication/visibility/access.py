@@ -18,7 +18,7 @@ from replication.domain.patterns import Pattern, intersection
 from replication.domain.profiles import Assignments, Conflicts, ProfileItem
 from replication.domain.security import Depth, Holder, Privilege, readable_rows
 from replication.domain.tables import SECURITY_TABLES, ColumnDef, TableDef
-from replication.domain.units import UnitTree, spread
+from replication.domain.units import UnitTree, flattened, spread
 from replication.staging import registry
 from replication.staging.registry import SourceTable
 from replication.visibility import policy, rules
@@ -237,6 +237,8 @@ class _Keys:
     ) -> frozenset[Grant]:
         """Patterns as grants; what no active rule or entry can match is left out."""
         wanted = {part for one in patterns for part in spread(one, self._tree)}
+        if rules.DEEP not in active:
+            wanted = {flat for one in wanted for flat in flattened(one, self._tree)}
         values = {v for p in wanted for v in p.attributes if v is not None}
         rows = self._conn.execute(
             "SELECT value, id FROM sync.key_value WHERE value = ANY(%s)",

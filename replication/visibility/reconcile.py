@@ -24,11 +24,15 @@ _LOCK = 4_711
 def reconcile(conn: psycopg.Connection) -> None:
     """Build the rules that are missing and retire those that nobody needs.
 
-    One at a time per organization; repeatable after a crash at any point, which
-    leaves at most a half-built rule that is begun anew.
+    One worker at a time per organization, and nobody waits for him: he goes on until
+    nothing is missing, and what comes later is left to the next pull. Repeatable
+    after a crash at any point, which leaves at most a half-built rule that is begun
+    anew.
     """
     merge.prepare_touched(conn)
-    conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    locked = conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+    if locked != (True,):
+        return
     try:
         while not _is_settled(conn):
             pass

@@ -83,15 +83,15 @@ def walked(
 
 _SCANNED = sql.SQL(
     "WITH d AS MATERIALIZED ({ids})"
-    " SELECT convert_to({upserts}, 'UTF8'), count(t.*), (SELECT count(*) FROM d),"
-    " (SELECT max(row_id::text) FROM d)"
+    " SELECT convert_to({upserts}, 'UTF8'), count(t.{row_id}), (SELECT count(*) FROM d),"
+    " (SELECT row_id::text FROM d ORDER BY row_id DESC LIMIT 1)"
     " FROM d JOIN {relation} t ON t.{row_id} = d.row_id"
 )
 _DROPPED = sql.SQL(
     "WITH d AS MATERIALIZED ({ids}), v AS MATERIALIZED"
     " (SELECT d.row_id FROM d WHERE NOT {visible})"
-    " SELECT convert_to({deletes}, 'UTF8'), count(v.*), (SELECT count(*) FROM d),"
-    " (SELECT max(row_id::text) FROM d) FROM v {keys}"
+    " SELECT convert_to({deletes}, 'UTF8'), count(v.row_id), (SELECT count(*) FROM d),"
+    " (SELECT row_id::text FROM d ORDER BY row_id DESC LIMIT 1) FROM v {keys}"
 )
 
 
