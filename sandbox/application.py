@@ -17,6 +17,7 @@ from sandbox.contoso.web import WebApi
 from sandbox.controls import Controls
 from sandbox.faults import Fault, Faults
 from sandbox.identity import Issuer
+from sandbox.lies import tell
 from sandbox.tokens import SigningKey
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class Application:
         self._web_api = WebApi(store, authenticate=self._issuer.authenticate)
         self._controls = Controls(store, faults=self._faults, root=self._roots.all()[0])
 
+    def stop(self) -> None:
+        """End what goes on beside requests."""
+        self._controls.writer.stop()
+
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
@@ -80,6 +85,8 @@ class Application:
             response = self._true_answer(request)
         else:
             response = Response(fault.body, status=fault.status)
+        if fault.lie is not None:
+            response = tell(fault.lie, request, response)
         response.headers.update(fault.headers)
         return response
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import msgspec
 
+from sandbox import lies
+
 
 class InvalidFaultError(Exception):
     """The description of a fault has an unknown or unfit member."""
@@ -27,6 +29,8 @@ class Fault:
     delay_seconds: float = 0.0
     # The connection ends after so many bytes of the body.
     cut_after: int | None = None
+    # One of `sandbox.lies`; the answer is then wrong though it looks right.
+    lie: str | None = None
 
     def fits(self, method: str, path: str) -> bool:
         is_method = self.method is None or self.method == method
@@ -45,6 +49,8 @@ def read_fault(document: Mapping[str, object]) -> Fault:
         raise InvalidFaultError(str(error)) from error
     if fault.times < 1 or fault.delay_seconds < 0:
         raise InvalidFaultError("times starts at 1, delay_seconds at 0.")
+    if fault.lie is not None and fault.lie not in lies.NAMES:
+        raise InvalidFaultError(f"lie is one of {', '.join(sorted(lies.NAMES))}.")
     if fault.status is not None and not 200 <= fault.status <= 599:
         raise InvalidFaultError("status lies between 200 and 599.")
     return fault

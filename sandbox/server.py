@@ -193,10 +193,12 @@ class Running:
     url: str
     ca_file: Path
     store: Store
+    _application: Application
     _server: _Server
     _thread: threading.Thread
 
     def stop(self) -> None:
+        self._application.stop()
         self._server.shutdown()
         self._server.close_connections()
         self._server.server_close()
@@ -225,14 +227,15 @@ def serve(
         server.context = server_context(own, ca_file=ca_file)
         data.prepare(own / "contoso.db", seed=seed, scale=scale)
         store = Store(own / "contoso.db")
-        server.application = Application(store, key=signing_key(own), port=server.port)
+        application = Application(store, key=signing_key(own), port=server.port)
+        server.application = application
         server.release = store.release
     except BaseException:
         server.server_close()
         raise
     thread = threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
     )
     thread.start()
     url = f"https://{HOST}:{server.port}"
-    return Running(url, ca_file, store, server, thread)
+    return Running(url, ca_file, store, application, server, thread)

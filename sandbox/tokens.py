@@ -75,7 +75,10 @@ def signing_key(folder: Path) -> SigningKey:
                 serialization.NoEncryption(),
             ),
         )
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    # Checking the primes takes longer than the rest of a start; the key is our own.
+    key = serialization.load_pem_private_key(
+        path.read_bytes(), password=None, unsafe_skip_rsa_key_validation=True
+    )
     assert isinstance(key, rsa.RSAPrivateKey)
     public = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

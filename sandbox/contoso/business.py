@@ -1,4 +1,4 @@
-"""Accounts made from the world's airports, with contacts and tasks on them. Pure.
+"""Accounts made from the world's airports, with contacts at them. Pure.
 
 What a row says follows from its place and the seed; ids do not depend on the
 seed, so that two organizations differ in values only.
@@ -7,7 +7,7 @@ seed, so that two organizations differ in values only.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,8 +20,8 @@ from sandbox.contoso.schema import LOOKUP_NOTE, identify
 
 Row = dict[str, object]
 
-_OPENED = datetime(2022, 1, 3, 6, 0, tzinfo=UTC)
-_MINUTES = 3 * 365 * 24 * 60
+OPENED = datetime(2022, 1, 3, 6, 0, tzinfo=UTC)
+MINUTES = 3 * 365 * 24 * 60
 _RATE = Decimal("1.0000000000")
 
 FIRST_NAMES = (
@@ -35,10 +35,6 @@ LAST_NAMES = (
     "Rossi", "Silva", "Tan", "Ueda", "Vogel", "Weber", "Xu", "Young", "Zhang",
 )  # fmt: skip
 JOBS = ("Airport manager", "Head of ground services", "Technician", "Buyer", "Clerk")
-SUBJECTS = (
-    "Call back about the offer", "Inspect the fuel pumps", "Renew the contract",
-    "Take stock of spare parts", "Check runway lights", "Deliver safety training",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Site:
 
     number: int
     id: str
-    place: dict[str, object]
+    place: Mapping[str, object]
     copy: int
     owner: Person | Team
 
@@ -61,25 +57,27 @@ def sites(scale: int) -> list[Site]:
     """Return `scale` sites, spread evenly over the world; more are numbered copies."""
     places = list(airportsdata.load("ICAO").values())
     total = len(places)
+    owners = [
+        owner_of(country=place["country"], subdivision=place["subd"], zone=place["tz"])
+        for place in places
+    ]
     found = []
     for number in range(scale):
         copy, index = divmod(number, total)
         left = min(total, scale - copy * total)
-        place = places[index * total // left]
-        owner = owner_of(
-            country=place["country"], subdivision=place["subd"], zone=place["tz"]
-        )
+        at = index * total // left
+        place = places[at]
         site_id = identify("account", place["icao"], copy)
-        found.append(Site(number, site_id, dict(place), copy, owner))
+        found.append(Site(number, site_id, place, copy, owners[at]))
     return found
 
 
 def accounts(all_sites: Sequence[Site], *, seed: int) -> Iterator[Row]:
-    with_contact = _spread(len(all_sites), contact_count(len(all_sites)))
+    with_contact = spread(len(all_sites), contact_count(len(all_sites)))
     for site in all_sites:
-        n = _dice(seed, "account", site.id)
+        n = dice(seed, "account", site.id)
         contact = with_contact.get(site.number)
-        yield _account(site, n, primary_contact=contact) | _made(n, site.owner)
+        yield _account(site, n, primary_contact=contact) | made(n, site.owner)
 
 
 def _account(site: Site, n: int, *, primary_contact: int | None) -> Row:
@@ -124,7 +122,7 @@ def _account(site: Site, n: int, *, primary_contact: int | None) -> Row:
         "address1_composite": f"{n % 200 + 1} Airport Road\n{city}\n{country}",
         "_primarycontactid_value": None
         if primary_contact is None
-        else _contact_id(primary_contact),
+        else contact_id(primary_contact),
         "_transactioncurrencyid_value": EURO,
         "exchangerate": _RATE,
         "onholdtime": None,
@@ -134,16 +132,16 @@ def _account(site: Site, n: int, *, primary_contact: int | None) -> Row:
 
 
 def contacts(all_sites: Sequence[Site], *, seed: int) -> Iterator[Row]:
-    for site_number, number in _spread(
+    for site_number, number in spread(
         len(all_sites), contact_count(len(all_sites))
     ).items():
         site = all_sites[site_number]
-        n = _dice(seed, "contact", number)
+        n = dice(seed, "contact", number)
         first = FIRST_NAMES[n % len(FIRST_NAMES)]
         last = LAST_NAMES[n // 64 % len(LAST_NAMES)]
         reports = number % 40 == 39
         yield {
-            "contactid": _contact_id(number),
+            "contactid": contact_id(number),
             "firstname": first,
             "lastname": last,
             "fullname": f"{first} {last}",
@@ -162,7 +160,7 @@ def contacts(all_sites: Sequence[Site], *, seed: int) -> Iterator[Row]:
             "donotbulkemail": n % 2 == 0,
             "address1_city": site.place["city"],
             "address1_country": site.place["country"],
-            "_parentcustomerid_value": _contact_id(number - 1) if reports else site.id,
+            "_parentcustomerid_value": contact_id(number - 1) if reports else site.id,
             f"_parentcustomerid_value{LOOKUP_NOTE}": "contact"
             if reports
             else "account",
@@ -170,41 +168,7 @@ def contacts(all_sites: Sequence[Site], *, seed: int) -> Iterator[Row]:
             "exchangerate": _RATE,
             "statecode": 0,
             "statuscode": 1,
-            **_made(n, _looks_after(site, n)),
-        }
-
-
-def tasks(all_sites: Sequence[Site], *, seed: int) -> Iterator[Row]:
-    for site_number, number in _spread(
-        len(all_sites), task_count(len(all_sites))
-    ).items():
-        site = all_sites[site_number]
-        n = _dice(seed, "task", number)
-        start = _OPENED + timedelta(minutes=_MINUTES + n % 200_000)
-        on_contact = number % 5 == 4
-        is_done = n % 6 == 0
-        yield {
-            "activityid": identify("task", number),
-            "activitytypecode": "task",
-            "subject": f"{SUBJECTS[n % len(SUBJECTS)]}, {site.name}"[:200],
-            "description": None if n % 2 else f"Ask for {site.place['city']}.",
-            "category": None if n % 3 else "Visit",
-            "scheduledstart": _wire(start),
-            "scheduledend": _wire(start + timedelta(minutes=30 + n % 90)),
-            "scheduleddurationminutes": 30 + n % 90,
-            "actualend": _wire(start + timedelta(hours=2)) if is_done else None,
-            "percentcomplete": 100 if is_done else n % 10 * 10,
-            "prioritycode": n % 3,
-            "isregularactivity": True,
-            "isworkflowcreated": False,
-            "isbilled": False,
-            "_regardingobjectid_value": _contact_id(number) if on_contact else site.id,
-            f"_regardingobjectid_value{LOOKUP_NOTE}": "contact"
-            if on_contact
-            else "account",
-            "statecode": 1 if is_done else 0,
-            "statuscode": 5 if is_done else 2 + n % 3,
-            **_made(n, _looks_after(site, n)),
+            **made(n, looks_after(site, n)),
         }
 
 
@@ -212,41 +176,37 @@ def contact_count(scale: int) -> int:
     return scale * 10 // 28
 
 
-def task_count(scale: int) -> int:
-    return scale * 10 // 28
-
-
-def _spread(total: int, count: int) -> dict[int, int]:
+def spread(total: int, count: int) -> dict[int, int]:
     """Return number of site to number of contact or task, evenly."""
     return {number * total // count: number for number in range(count)}
 
 
-def _contact_id(number: int) -> str:
+def contact_id(number: int) -> str:
     return identify("contact", number)
 
 
-def _looks_after(site: Site, n: int) -> Person | Team:
+def looks_after(site: Site, n: int) -> Person | Team:
     # Some rows on a person's account belong to colleagues.
     return sites_team(site.owner.unit) if n % 11 == 0 else site.owner
 
 
-def _dice(seed: int, *words: object) -> int:
+def dice(seed: int, *words: object) -> int:
     return zlib.crc32(f"{seed}/{words}".encode())
 
 
-def _wire(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+def wire(at: datetime) -> str:
+    return f"{at.isoformat()[:19]}Z"
 
 
-def _made(n: int, owner: Person | Team) -> Row:
+def made(n: int, owner: Person | Team) -> Row:
     """Who owns the row, and when and by whom it was made and changed."""
     is_person = isinstance(owner, Person)
-    created = _OPENED + timedelta(minutes=n % (_MINUTES - 400_000))
+    created = OPENED + timedelta(minutes=n % (MINUTES - 400_000))
     modified = created + timedelta(minutes=n // 7 % 400_000)
     author = owner.id if is_person else identify("systemuser", "hedy")
     return {
-        "createdon": _wire(created),
-        "modifiedon": _wire(modified),
+        "createdon": wire(created),
+        "modifiedon": wire(modified),
         "_createdby_value": author,
         "_modifiedby_value": author,
         "_ownerid_value": owner.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.contoso.schema import Column, Navigation
+from sandbox.contoso.schema import RESTRICT, UNLINK, Column, Navigation
 
 _ACTIVE = ((0, "Active"), (1, "Inactive"))
 _ACTIVE_REASONS = ((1, "Active"), (2, "Inactive"))
@@ -62,8 +62,11 @@ def date(name: str) -> Column:
     return _column(name, "DateTime", date_only=True)
 
 
-def choice(name: str, *labels: str, start: int = 1) -> Column:
-    return _column(name, "Picklist", options=tuple(enumerate(labels, start=start)))
+def choice(
+    name: str, *labels: str, start: int = 1, global_set: str | None = None
+) -> Column:
+    options = tuple(enumerate(labels, start=start))
+    return _column(name, "Picklist", options=options, global_set=global_set)
 
 
 def lookup(
@@ -73,18 +76,28 @@ def lookup(
     *,
     indexed: bool = False,
     settable: bool = True,
+    on_delete: str = UNLINK,
+    navigation: str | None = None,
 ) -> Column:
+    way = Navigation(name=navigation or name, target=target, relationship=relationship)
     return _column(
         name,
         "Lookup",
         targets=(target,),
-        navigations=(Navigation(name=name, target=target, relationship=relationship),),
+        navigations=(way,),
         indexed=indexed,
         settable=settable,
+        on_delete=on_delete,
     )
 
 
-def lookup_of_many(name: str, kind: str, navigations: tuple[Navigation, ...]) -> Column:
+def lookup_of_many(
+    name: str,
+    kind: str,
+    navigations: tuple[Navigation, ...],
+    *,
+    on_delete: str = UNLINK,
+) -> Column:
     """A lookup whose target is told by its annotation."""
     return _column(
         name,
@@ -92,7 +105,18 @@ def lookup_of_many(name: str, kind: str, navigations: tuple[Navigation, ...]) ->
         targets=tuple(navigation.target for navigation in navigations),
         navigations=navigations,
         indexed=True,
+        on_delete=on_delete,
     )
+
+
+def entity_name(name: str, **more: object) -> Column:
+    return _column(name, "EntityName", max_length=64, **more)
+
+
+def choices(name: str, *labels: str, global_set: str | None = None) -> Column:
+    """Several options at once, written as `1,9`."""
+    options = tuple(enumerate(labels, start=1))
+    return _column(name, "MultiSelectPicklist", options=options, global_set=global_set)
 
 
 def state(*options: tuple[int, str]) -> Column:
@@ -140,12 +164,26 @@ def ownership(*, user: str, team: str, unit: str) -> tuple[Column, ...]:
             navigations=(owner,),
             required=True,
             indexed=True,
+            on_delete=RESTRICT,
         ),
         lookup("owninguser", "systemuser", user, settable=False),
         lookup("owningteam", "team", team, settable=False),
         lookup(
-            "owningbusinessunit", "businessunit", unit, indexed=True, settable=False
+            "owningbusinessunit",
+            "businessunit",
+            unit,
+            indexed=True,
+            settable=False,
+            on_delete=RESTRICT,
         ),
+    )
+
+
+def currency(table: str) -> tuple[Column, ...]:
+    relationship = f"transactioncurrency_{table}"
+    return (
+        lookup("transactioncurrencyid", "transactioncurrency", relationship),
+        decimal("exchangerate", settable=False),
     )
 
 

@@ -1,8 +1,8 @@
 """Write `$metadata`: the CSDL document of the organization. Pure.
 
 As in Dataverse, systemuser and team derive from `principal` and inherit its key
-`ownerid`, and tasks derive from `activitypointer`, which has the columns that
-all activities share.
+`ownerid`, and activities derive from `activitypointer`, which has the columns
+that all of them share.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from sandbox.contoso.schema import Column, Navigation, Schema, Table
 
 _EDM = "http://docs.oasis-open.org/odata/ns/edm"
 _EDMX = "http://docs.oasis-open.org/odata/ns/edmx"
-# Of the columns of a task, those that other activities do not have.
-_TASK_ONLY = frozenset({"category", "subcategory", "percentcomplete"})
 _KEYS = {"principal": "ownerid", "activitypointer": "activityid"}
 
 
@@ -28,13 +26,9 @@ def document(schema: Schema, *, with_annotations: bool) -> bytes:
         '<EntityType Name="crmbaseentity" Abstract="true" />',
         *_principal(),
     ]
-    activities = [t for t in schema.tables.values() if t.base == "activitypointer"]
-    lines += _activitypointer(activities[0], annotated=with_annotations)
-    partners = _partners(schema)
+    lines += _activitypointer(schema, annotated=with_annotations)
     for table in schema.tables.values():
-        lines += _entity_type(
-            table, partners[table.name], annotated=with_annotations, schema=schema
-        )
+        lines += _entity_type(table, annotated=with_annotations, schema=schema)
     lines += _container(schema)
     lines += ["</Schema>", "</edmx:DataServices>", "</edmx:Edmx>"]
     return "\n".join(lines).encode()
@@ -47,49 +41,47 @@ def _principal() -> Iterator[str]:
     yield "</EntityType>"
 
 
-def _activitypointer(task: Table, *, annotated: bool) -> Iterator[str]:
+def _activitypointer(schema: Schema, *, annotated: bool) -> Iterator[str]:
     yield '<EntityType Name="activitypointer" BaseType="mscrm.crmbaseentity">'
     yield '<Key><PropertyRef Name="activityid" /></Key>'
-    for column in task.columns:
-        if column.name not in _TASK_ONLY:
-            yield from _property(column, annotated=annotated)
+    for column in _of_all_activities(schema).values():
+        yield from _property(column, annotated=annotated)
     yield "</EntityType>"
 
 
-def _entity_type(
-    table: Table,
-    partners: list[tuple[Table, Navigation]],
-    *,
-    annotated: bool,
-    schema: Schema,
-) -> Iterator[str]:
+def _of_all_activities(schema: Schema) -> Mapping[str, Column]:
+    """Return, by wire name, the columns that every activity has."""
+    first, *others = (t for t in schema.tables.values() if t.is_activity)
+    return {
+        wire: column
+        for wire, column in first.by_wire.items()
+        if all(wire in table.by_wire for table in others)
+    }
+
+
+def _entity_type(table: Table, *, annotated: bool, schema: Schema) -> Iterator[str]:
     yield f'<EntityType Name="{table.name}" BaseType="mscrm.{table.base}">'
     if table.base not in _KEYS:
         yield f'<Key><PropertyRef Name="{table.key}" /></Key>'
-    for column in _own_columns(table):
+    for column in _own_columns(table, schema):
         yield from _property(column, annotated=annotated)
     for column in table.columns:
         for navigation in column.navigations:
             yield from _navigation(column, navigation, schema=schema)
-    for source, navigation in partners:
-        yield (
-            f'<NavigationProperty Name="{navigation.relationship}"'
-            f' Type="Collection(mscrm.{source.name})" Partner="{navigation.name}" />'
-        )
+    yield from _collections(table, schema)
     yield from _pairings(table, schema)
+    yield from _alternate_keys(table)
     if annotated:
         yield _description(f"{table.label} of the sandbox.")
     yield "</EntityType>"
 
 
-def _own_columns(table: Table) -> Iterator[Column]:
+def _own_columns(table: Table, schema: Schema) -> Iterator[Column]:
+    inherited: Mapping[str, Column] = {}
+    if table.base == "activitypointer":
+        inherited = _of_all_activities(schema)
     for column in table.columns:
-        is_inherited = (
-            column.name not in _TASK_ONLY
-            if table.base == "activitypointer"
-            else column.name == _KEYS.get(table.base)
-        )
-        if not is_inherited:
+        if column.wire not in inherited and column.name != _KEYS.get(table.base):
             yield column
 
 
@@ -132,17 +124,33 @@ def _navigation(
     yield "</NavigationProperty>"
 
 
-def _partners(schema: Schema) -> Mapping[str, list[tuple[Table, Navigation]]]:
-    """Return, by target, the navigations that lead to it."""
-    found: dict[str, list[tuple[Table, Navigation]]] = {
-        name: [] for name in schema.tables
-    }
-    for table in schema.tables.values():
-        for column in table.columns:
-            for navigation in column.navigations:
-                if navigation.target in found:
-                    found[navigation.target].append((table, navigation))
-    return found
+def _collections(table: Table, schema: Schema) -> Iterator[str]:
+    for (target, name), (source, column) in schema.collections.items():
+        if target == table.name:
+            way = next(n for n in column.navigations if n.relationship == name)
+            yield (
+                f'<NavigationProperty Name="{name}"'
+                f' Type="Collection(mscrm.{source.name})" Partner="{way.name}" />'
+            )
+
+
+def _alternate_keys(table: Table) -> Iterator[str]:
+    if not table.keys:
+        return
+    yield '<Annotation Term="OData.Community.Keys.V1.AlternateKeys"><Collection>'
+    for key in table.keys:
+        yield (
+            '<Record Type="OData.Community.Keys.V1.AlternateKey">'
+            '<PropertyValue Property="Key"><Collection>'
+        )
+        for name in key.columns:
+            yield (
+                '<Record Type="OData.Community.Keys.V1.PropertyRef">'
+                f'<PropertyValue Property="Alias" String="{name}" />'
+                f'<PropertyValue Property="Name" PropertyPath="{name}" /></Record>'
+            )
+        yield "</Collection></PropertyValue></Record>"
+    yield "</Collection></Annotation>"
 
 
 def _pairings(table: Table, schema: Schema) -> Iterator[str]:

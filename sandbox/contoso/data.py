@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from sandbox.contoso import business, store
+from sandbox.contoso import business, happenings, store
 from sandbox.contoso.organization import security_rows
 from sandbox.contoso.schema import Schema, Table
+from sandbox.contoso.settled import settled_rows
 from sandbox.contoso.tables import first_schema
 
 DEFAULT_SCALE = 28_000
 DEFAULT_SEED = 1
 _FIRST_VERSION = 1_000_000
+# Rises with what the file holds; a file of another form is made anew.
+_FORM = "2"
 
 
 class OtherDataError(Exception):
@@ -26,7 +29,7 @@ def prepare(path: Path, *, seed: int | None = None, scale: int | None = None) ->
 
     :raises OtherDataError: it is there, with another seed or scale.
     """
-    if path.exists():
+    if path.exists() and _has_form(path):
         _compare(path, seed=seed, scale=scale)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,14 @@ def prepare(path: Path, *, seed: int | None = None, scale: int | None = None) ->
             seed=DEFAULT_SEED if seed is None else seed,
             scale=DEFAULT_SCALE if scale is None else scale,
         )
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     unfinished.replace(path)
+
+
+def _has_form(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        return store.meta(connection, "form") == _FORM
 
 
 def _compare(path: Path, *, seed: int | None, scale: int | None) -> None:
@@ -68,6 +78,7 @@ def _fill(
         store.insert_rows(connection, table, _numbered(table, rows, after=version))
         version += 1 + _count(connection, table)
     for key, value in (
+        ("form", _FORM),
         ("seed", seed),
         ("scale", scale),
         ("version", version),
@@ -86,7 +97,13 @@ def _everything(
     sites = business.sites(scale)
     yield schema.tables["account"], business.accounts(sites, seed=seed)
     yield schema.tables["contact"], business.contacts(sites, seed=seed)
-    yield schema.tables["task"], business.tasks(sites, seed=seed)
+    yield schema.tables["task"], happenings.tasks(sites, seed=seed)
+    yield schema.tables["appointment"], happenings.appointments(sites, seed=seed)
+    yield schema.tables["activityparty"], happenings.parties(sites)
+    yield schema.tables["annotation"], happenings.notes(sites, seed=seed)
+    yield schema.tables["postfollow"], happenings.follows(sites)
+    for name, rows in settled_rows(sites).items():
+        yield schema.tables[name], rows
 
 
 def _numbered(

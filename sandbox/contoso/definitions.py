@@ -12,6 +12,23 @@ Definition = dict[str, object]
 VERBS = ("Create", "Read", "Write", "Delete", "Assign", "Share", "Append", "AppendTo")
 _LANGUAGE = 1033
 _KINDS = {"Virtual": "AttributeMetadata"}
+# Types that `AttributeType` does not know, only `AttributeTypeName` does.
+_OWN_NAMES = {"MultiSelectPicklist": "Virtual"}
+_WITH_OPTIONS = CHOICE_TYPES | {"Boolean", "MultiSelectPicklist"}
+
+
+def table_id(table: Table) -> str:
+    """Return the id of a table's definition; a table made anew gets another."""
+    return identify("metadata", table.name, *_generation(table.generation))
+
+
+def column_id(table: Table, column: Column) -> str:
+    places = _generation(table.generation + column.generation)
+    return identify("metadata", table.name, column.name, *places)
+
+
+def _generation(number: int) -> tuple[int, ...]:
+    return (number,) if number else ()
 
 
 def table_definition(table: Table) -> Definition:
@@ -33,15 +50,15 @@ def table_definition(table: Table) -> Definition:
         "IsActivity": table.is_activity,
         "IsActivityParty": False,
         "IsIntersect": table.intersect is not None,
-        "IsCustomEntity": False,
+        "IsCustomEntity": table.is_custom,
         "IsPrivate": False,
         "IsLogicalEntity": False,
         "IsValidForAdvancedFind": table.intersect is None,
         "ChangeTrackingEnabled": table.tracked,
         "CanChangeTrackingBeEnabled": _managed(
-            "canchangetrackingbeenabled", value=table.tracked
+            "canchangetrackingbeenabled", value=table.intersect is None
         ),
-        "IsAvailableOffline": table.intersect is None,
+        "IsAvailableOffline": table.is_offline and table.intersect is None,
         "IsOfflineInMobileClient": _managed(
             "canmodifymobileclientoffline", value=is_owned
         ),
@@ -55,11 +72,11 @@ def table_definition(table: Table) -> Definition:
         "DaysSinceRecordLastModified": 10 if is_owned else 0,
         "MobileOfflineFilters": None,
         "IsOptimisticConcurrencyEnabled": table.intersect is None,
-        "DisplayName": _text(table.label),
-        "DisplayCollectionName": _text(f"{table.label}s"),
-        "Description": _text(f"{table.label} of the sandbox."),
+        "DisplayName": text(table.label),
+        "DisplayCollectionName": text(f"{table.label}s"),
+        "Description": text(f"{table.label} of the sandbox."),
         "HasChanged": None,
-        "MetadataId": identify("metadata", table.name),
+        "MetadataId": table_id(table),
         "Privileges": list(_privileges(table)),
     }
 
@@ -93,7 +110,7 @@ def _column(table: Table, column: Column) -> Definition:
         "LogicalName": column.name,
         "SchemaName": column.name,
         "EntityLogicalName": table.name,
-        "AttributeType": column.type,
+        "AttributeType": _OWN_NAMES.get(column.type, column.type),
         "AttributeTypeName": {"Value": f"{column.type}Type"},
         "AttributeOf": None,
         "IsValidForRead": True,
@@ -104,15 +121,15 @@ def _column(table: Table, column: Column) -> Definition:
         "IsPrimaryId": column.name == table.key,
         "IsPrimaryName": column.name == table.primary_name,
         "IsSecured": False,
-        "IsCustomAttribute": False,
+        "IsCustomAttribute": column.generation > 0 or table.is_custom,
         "RequiredLevel": {
             "Value": "ApplicationRequired" if column.required else "None",
             "CanBeChanged": True,
             "ManagedPropertyLogicalName": "canmodifyrequirementlevelsettings",
         },
-        "DisplayName": _text(column.label or column.name),
-        "Description": _text(""),
-        "MetadataId": identify("metadata", table.name, column.name),
+        "DisplayName": text(column.label or column.name),
+        "Description": text(""),
+        "MetadataId": column_id(table, column),
     } | _typed_members(table, column)
 
 
@@ -129,10 +146,11 @@ def _class_of(column: Column) -> str:
 def _typed_members(table: Table, column: Column) -> Definition:
     if column.is_lookup:
         return {"Targets": list(column.targets), "Format": None}
-    if column.type in CHOICE_TYPES or column.type == "Boolean":
+    if column.type in _WITH_OPTIONS:
+        options = option_set(table, column)
         return {
-            "OptionSet": _option_set(table, column),
-            "GlobalOptionSet": None,
+            "OptionSet": options,
+            "GlobalOptionSet": options if column.global_set else None,
             "DefaultFormValue": -1,
         }
     if column.type == "DateTime":
@@ -170,7 +188,7 @@ def _shadows(table: Table, column: Column) -> Iterator[Definition]:
         yield _shadow(table, column, name=f"{column.name}type", kind="EntityName")
     if column.is_lookup:
         yield _shadow(table, column, name=f"{column.name}name", kind="String")
-    elif column.type in CHOICE_TYPES or column.type == "Boolean":
+    elif column.type in _WITH_OPTIONS:
         yield _shadow(table, column, name=f"{column.name}name", kind="Virtual")
 
 
@@ -183,22 +201,26 @@ def _shadow(table: Table, column: Column, *, name: str, kind: str) -> Definition
     }
 
 
-def _option_set(table: Table, column: Column) -> Definition:
+def option_set(table: Table, column: Column) -> Definition:
     options = [
         {
             "Value": value,
-            "Label": _text(label),
-            "Description": _text(""),
+            "Label": text(label),
+            "Description": text(""),
             "Color": None,
             "IsManaged": True,
         }
         for value, label in column.options
     ]
+    name = column.global_set or f"{table.name}_{column.name}"
+    kind = "Picklist" if column.type == "MultiSelectPicklist" else column.type
     common: Definition = {
-        "IsGlobal": False,
-        "Name": f"{table.name}_{column.name}",
-        "OptionSetType": column.type,
-        "MetadataId": identify("optionset", table.name, column.name),
+        "IsGlobal": column.global_set is not None,
+        "Name": name,
+        "OptionSetType": kind,
+        "MetadataId": identify("optionset", table.name, column.name)
+        if column.global_set is None
+        else identify("optionset", column.global_set),
     }
     if column.type == "Boolean":
         return common | {"FalseOption": options[0], "TrueOption": options[1]}
@@ -228,7 +250,7 @@ def _managed(name: str, *, value: bool) -> Definition:
     return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
-def _text(label: str) -> Definition:
+def text(label: str) -> Definition:
     if not label:
         return {"LocalizedLabels": [], "UserLocalizedLabel": None}
     localized = {"Label": label, "LanguageCode": _LANGUAGE, "IsManaged": True}

@@ -73,7 +73,7 @@ def order(table: Table, text: str | None) -> str:
         if len(words) > 2 or direction not in {"asc", "desc"}:
             raise bad_query(f"Syntax error in '{text}'.")
         column = known_column(table, words[0])
-        terms.append(f"{_value_of(column)}{_collation(column)} {direction}")
+        terms.append(f"{value_of(column)}{_collation(column)} {direction}")
     return ", ".join([*terms, "place"])
 
 
@@ -121,7 +121,7 @@ def _comparison(table: Table, expression: Comparison) -> Condition:
     column = known_column(table, expression.left.path)
     literal = expression.right
     operator = expression.operator
-    left = _value_of(column)
+    left = value_of(column)
     if literal.value is None:
         return Condition(f"{left} {_SQL[operator]} NULL")
     _insist_on_fit(column, literal)
@@ -140,10 +140,10 @@ def _text_search(table: Table, call: Call) -> Condition:
         "startswith": f"{escaped}%",
         "endswith": f"%{escaped}",
     }[call.function]
-    return Condition(f"{_value_of(column)} LIKE ? ESCAPE '!'", (pattern,))
+    return Condition(f"{value_of(column)} LIKE ? ESCAPE '!'", (pattern,))
 
 
-def _value_of(column: Column) -> str:
+def value_of(column: Column) -> str:
     if column.indexed:
         return f'"{column.wire}"'
     return f"json_extract(body, '$.{column.wire}')"

@@ -1,7 +1,8 @@
-"""Answer queries on `EntityDefinitions`: addresses, casts, $select, $filter, $expand.
+"""Answer queries on definitions of tables, columns, relationships and option sets.
 
 Members that belong to one kind of column (Targets, OptionSet, MaxLength,
-Precision, DateTimeBehavior) can be selected behind a cast segment only.
+Precision, DateTimeBehavior) or of relationship can be selected behind a cast
+segment only.
 """
 
 from __future__ import annotations
@@ -9,86 +10,71 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from sandbox.contoso import relationships
 from sandbox.contoso.definitions import (
     Definition,
-    base_members,
     column_definitions,
+    option_set,
     table_definition,
+    table_id,
 )
-from sandbox.contoso.errors import WebApiError, bad_query, no_such_property
-from sandbox.contoso.expressions import parse
-from sandbox.contoso.filters import matches
-from sandbox.contoso.schema import Schema, Table
+from sandbox.contoso.errors import WebApiError, no_such_property
+from sandbox.contoso.picking import (
+    OPTION_SETS,
+    Find,
+    Options,
+    collection,
+    option_sets,
+    picked,
+    uncast,
+)
+from sandbox.contoso.schema import Column, Schema, Table
 
+HEADS = (
+    "EntityDefinitions",
+    "RelationshipDefinitions",
+    "GlobalOptionSetDefinitions",
+)
 _ADDRESS = re.compile(r"(\w+)\((?:(\w+)=)?'?([^')]*)'?\)")
 _CAST = "Microsoft.Dynamics.CRM."
-_EXPANDABLE = frozenset({"OptionSet", "GlobalOptionSet"})
-# What the sandbox has none of, but clients expand.
-_EMPTY = frozenset(
-    {
-        "Keys",
-        "ManyToOneRelationships",
-        "OneToManyRelationships",
-        "ManyToManyRelationships",
-    }
-)
-
-Options = Mapping[str, str]
 
 
 def answer(
     schema: Schema, segments: Sequence[str], *, options: Options, context: str
 ) -> Definition:
-    """Return the body for the path below `EntityDefinitions`, inclusive.
+    """Return the body for a path that begins with one of HEADS.
 
     :raises WebApiError: 404 unknown table, column or segment; 400 bad option.
     """
-    head = segments[0]
+    head, below = segments[0], segments[1:]
+    if head.startswith("RelationshipDefinitions"):
+        rows: Iterable[Definition] = relationships.all_relationships(schema)
+        return _listed(rows, head, below, options=options, context=context)
+    if head.startswith("GlobalOptionSetDefinitions"):
+        return _listed(
+            _global_sets(schema), head, below, options=options, context=context
+        )
     if head == "EntityDefinitions":
-        return _collection(
-            (_table_row(table) for table in schema.tables.values()),
-            options=options,
+        return collection(
+            (table_definition(table) for table in schema.tables.values()),
+            options,
             context=f"{context}#EntityDefinitions",
-            tables=schema.tables,
+            find=_finder(schema),
         )
-    table = _table_at(schema, head)
-    if len(segments) == 1:
-        row = _picked(_table_row(table), options, tables=schema.tables)
-        return {"@odata.context": f"{context}#EntityDefinitions/$entity"} | row
-    return _below(table, segments[1:], options=options, context=context)
+    table = table_at(schema, head)
+    if below:
+        return _below(schema, table, below, options=options, context=context)
+    row = picked(table_definition(table), options, find=_finder(schema))
+    return {"@odata.context": f"{context}#EntityDefinitions/$entity"} | row
 
 
-def _below(
-    table: Table, segments: Sequence[str], *, options: Options, context: str
-) -> Definition:
-    head, context = segments[0], f"{context}#EntityDefinitions('{table.name}')"
-    cast = segments[1] if len(segments) > 1 else None
-    if head == "Attributes":
-        return _collection(
-            _columns(table, cast),
-            options=options,
-            context=f"{context}/{'/'.join(segments)}",
-        )
-    if head.startswith("Attributes("):
-        row = _column_at(table, head, cast)
-        return {"@odata.context": f"{context}/{head}"} | _picked(row, options)
-    if head == "Privileges" or head in _EMPTY:
-        rows = table_definition(table)["Privileges"] if head == "Privileges" else []
-        assert isinstance(rows, list)
-        return _collection(rows, options=options, context=f"{context}/{head}")
-    raise _unknown(head)
-
-
-def _table_row(table: Table) -> Definition:
-    return table_definition(table)
-
-
-def _table_at(schema: Schema, address: str) -> Table:
+def table_at(schema: Schema, address: str) -> Table:
+    """:raises WebApiError: no such table; 404."""
     match = _ADDRESS.fullmatch(address)
     if match is None or match[1] != "EntityDefinitions":
         raise _unknown(address)
     for table in schema.tables.values():
-        if match[3] in {table.name, table_definition(table)["MetadataId"]}:
+        if match[3] in {table.name, table_id(table)}:
             return table
     raise WebApiError(
         404,
@@ -98,10 +84,114 @@ def _table_at(schema: Schema, address: str) -> Table:
     )
 
 
+def column_at(table: Table, address: str) -> Column:
+    """:raises WebApiError: no such column; 404."""
+    row = _column_at(table, address, None)
+    return table.by_name[str(row["LogicalName"])]
+
+
+def _below(
+    schema: Schema,
+    table: Table,
+    segments: Sequence[str],
+    *,
+    options: Options,
+    context: str,
+) -> Definition:
+    head, context = segments[0], f"{context}#EntityDefinitions('{table.name}')"
+    cast = segments[1] if len(segments) > 1 else None
+    if head == "Attributes":
+        return collection(
+            _columns(table, cast), options, context=f"{context}/{'/'.join(segments)}"
+        )
+    if head.startswith("Attributes("):
+        row = _column_at(table, head, cast)
+        if len(segments) > 2 and segments[2] in OPTION_SETS:
+            row = _only_definition(row, segments[2])
+        return {"@odata.context": f"{context}/{head}"} | picked(row, options)
+    name, _, _ = head.partition("(")
+    rows = _expandable(schema, table).get(name)
+    if rows is None:
+        raise _unknown(head)
+    return _listed(rows, head, segments[1:], options=options, context=context)
+
+
+def _only_definition(row: Definition, name: str) -> Definition:
+    found = option_sets(row, name)
+    if not isinstance(found, dict):
+        raise _unknown(name)
+    return found
+
+
+def _listed(
+    rows: Iterable[Definition],
+    head: str,
+    below: Sequence[str],
+    *,
+    options: Options,
+    context: str,
+) -> Definition:
+    """Answer for a list, cast or not, or for one of its members."""
+    cast = below[0] if below else None
+    chosen = [row for row in rows if cast is None or _is_a(row, cast)]
+    name, _, _ = head.partition("(")
+    if cast is None and name == "RelationshipDefinitions" and head == name:
+        chosen = [uncast(row) for row in chosen]
+    if head == name:
+        return collection(chosen, options, context=f"{context}#{head}")
+    match = _ADDRESS.fullmatch(head)
+    for row in chosen:
+        if match and match[3] in _names(row):
+            entity = f"{context}#{name}/$entity"
+            return {"@odata.context": entity} | picked(row, options)
+    raise _unknown(head)
+
+
+def _names(row: Definition) -> set[object]:
+    members = ("MetadataId", "SchemaName", "LogicalName", "Name")
+    return {row[name] for name in members if name in row}
+
+
+def _expandable(schema: Schema, table: Table) -> Mapping[str, list[Definition]]:
+    """Return what a table's definition leads to, except its columns."""
+    privileges = table_definition(table)["Privileges"]
+    assert isinstance(privileges, list)
+    return {
+        "Privileges": privileges,
+        "Keys": list(relationships.key_definitions(table)),
+        "ManyToOneRelationships": list(relationships.many_to_one(table, schema)),
+        "OneToManyRelationships": list(relationships.one_to_many(table, schema)),
+        "ManyToManyRelationships": list(relationships.many_to_many(table, schema)),
+    }
+
+
+def _finder(schema: Schema) -> Find:
+    def find(row: Definition, name: str) -> object:
+        table = schema.tables[str(row["LogicalName"])]
+        if name == "Attributes":
+            return list(_columns(table, None))
+        found = _expandable(schema, table).get(name)
+        if found is None:
+            raise no_such_property(name, type_name="EntityMetadata")
+        return found
+
+    return find
+
+
+def _global_sets(schema: Schema) -> Iterator[Definition]:
+    seen = set()
+    for table in schema.tables.values():
+        for column in table.columns:
+            if column.global_set and column.global_set not in seen:
+                seen.add(column.global_set)
+                kind = {"@odata.type": f"#{_CAST}OptionSetMetadata"}
+                yield kind | option_set(table, column)
+
+
 def _columns(table: Table, cast: str | None) -> Iterator[Definition]:
     for row in column_definitions(table):
         if cast is None:
-            yield _hidden(row)
+            yield uncast(row)
         elif _is_a(row, cast):
             yield row
 
@@ -120,104 +210,10 @@ def _is_a(row: Definition, cast: str) -> bool:
     name = cast.removeprefix(_CAST)
     enums = {
         f"{kind}AttributeMetadata"
-        for kind in ("Picklist", "State", "Status", "Boolean")
+        for kind in ("Picklist", "State", "Status", "Boolean", "MultiSelectPicklist")
     }
     own = str(row["@odata.type"]).removeprefix(f"#{_CAST}")
     return own == name or (name == "EnumAttributeMetadata" and own in enums)
-
-
-def _hidden(row: Definition) -> Definition:
-    """Without a cast the option sets, which are navigations, stay away."""
-    return {name: value for name, value in row.items() if name not in _EXPANDABLE} | {
-        "@uncast": True
-    }
-
-
-def _collection(
-    rows: Iterable[Definition],
-    *,
-    options: Options,
-    context: str,
-    tables: Mapping[str, Table] | None = None,
-) -> Definition:
-    text = options.get("$filter")
-    expression = None if text is None else parse(text)
-    chosen = [row for row in rows if expression is None or matches(row, expression)]
-    select = options.get("$select")
-    return {
-        "@odata.context": context + (f"({select})" if select else ""),
-        "value": [_picked(row, options, tables=tables) for row in chosen],
-    }
-
-
-def _picked(
-    row: Definition, options: Options, *, tables: Mapping[str, Table] | None = None
-) -> Definition:
-    """Return the row as $select and $expand want it."""
-    expanded = dict(_expansions(options.get("$expand", "")))
-    names = [name.strip() for name in options.get("$select", "").split(",") if name]
-    is_uncast = "@uncast" in row
-    known = base_members(row) if is_uncast else set(row)
-    for name in names:
-        if name not in known:
-            kind = "AttributeMetadata" if "AttributeType" in row else "EntityMetadata"
-            raise no_such_property(name, type_name=kind)
-    picked = {
-        name: value
-        for name, value in row.items()
-        if _is_picked(name, names, is_metadata_of_column="AttributeType" in row)
-    }
-    for name, inner in expanded.items():
-        picked[name] = _expanded(row, name, inner, tables=tables)
-    return picked
-
-
-def _is_picked(name: str, names: list[str], *, is_metadata_of_column: bool) -> bool:
-    if name == "@uncast" or name in _EXPANDABLE:
-        return False
-    if name == "@odata.type":
-        return is_metadata_of_column
-    return not names or name in names or name == "MetadataId"
-
-
-def _expanded(
-    row: Definition,
-    name: str,
-    inner: Options,
-    *,
-    tables: Mapping[str, Table] | None,
-) -> object:
-    if name in _EMPTY:
-        return []
-    if tables is not None and name == "Attributes":
-        table = tables[str(row["LogicalName"])]
-        return _collection(_columns(table, None), options=inner, context="")["value"]
-    if name in _EXPANDABLE | {"Privileges"} and name in row:
-        value = row[name]
-        return _picked(value, inner) if isinstance(value, dict) else value
-    raise no_such_property(name, type_name="MetadataBase")
-
-
-def _expansions(text: str) -> Iterator[tuple[str, Options]]:
-    """Split `A($select=x;$filter=y),B` at its outer commas."""
-    for part in _split(text, ","):
-        name, _, inner = part.partition("(")
-        options = (option.partition("=") for option in _split(inner[:-1], ";"))
-        yield name.strip(), {key.strip(): value for key, _, value in options}
-
-
-def _split(text: str, mark: str) -> Iterator[str]:
-    depth, start, is_quoted = 0, 0, False
-    for place, sign in enumerate(text):
-        is_quoted ^= sign == "'"
-        depth += 0 if is_quoted else (sign == "(") - (sign == ")")
-        if sign == mark and depth == 0 and not is_quoted:
-            yield text[start:place]
-            start = place + 1
-    if depth or is_quoted:
-        raise bad_query(f"Syntax error in '{text}'.")
-    if text[start:].strip():
-        yield text[start:]
 
 
 def _unknown(segment: str) -> WebApiError:

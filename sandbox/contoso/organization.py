@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 
 from sandbox.contoso import people
 from sandbox.contoso.people import PEOPLE, ROLES, ROOT, TEAMS, UNITS, Person, Role
@@ -26,12 +27,14 @@ ACCESS_RIGHTS = {
     "Assign": 524288,
     "Share": 262144,
 }
-EXTRA_PRIVILEGES = ("prvGoMobile", "prvGoOffline", "prvActOnBehalfOfAnotherUser")
+ACT_ON_BEHALF = "prvActOnBehalfOfAnotherUser"
+EXTRA_PRIVILEGES = ("prvGoMobile", "prvGoOffline", ACT_ON_BEHALF)
 EURO = identify("transactioncurrency", "EUR")
 
 Row = dict[str, object]
 
 
+@cache
 def unit_id(name: str) -> str:
     return identify("businessunit", name)
 
@@ -149,7 +152,11 @@ def _role_privileges() -> Iterator[Row]:
 
 
 def _grants(role: Role) -> dict[str, int]:
-    granted = {f"prvRead{subject}": depth for subject, depth in role.read.items()}
+    granted = {
+        f"prv{verb}{subject}": depth
+        for subject, depth in role.read.items()
+        for verb in ("Read", "AppendTo")
+    }
     for subject, depth in role.write.items():
         for verb in ACCESS_RIGHTS:
             granted.setdefault(f"prv{verb}{subject}", depth)

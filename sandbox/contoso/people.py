@@ -13,13 +13,15 @@ Each person stands for one way of seeing rows (accounts, contacts and tasks):
 - niels: no role; dorothy: disabled
 
 Read depths are those of `privilegedepthmask`. A role grants reading by table
-and, at the same or a smaller depth, everything else.
+and, at the same or a smaller depth, everything else; what may be read may also
+be referred to (AppendTo).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
 from sandbox.contoso.schema import identify
 
@@ -80,8 +82,9 @@ REGIONS: Mapping[str, str] = {
     "Antarctica": "Asia Pacific",
 }
 
-BUSINESS = ("Account", "Contact", "Activity")
-DIRECTORY = ("User", "Team", "BusinessUnit", "Role", "TransactionCurrency")
+BUSINESS = ("Account", "Contact", "Activity", "Note", "PostFollow", "SyncError")
+DIRECTORY = ("User", "Team", "BusinessUnit", "Role", "TransactionCurrency",
+             "Product", "Position", "Organization", "MobileOfflineProfile")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +159,7 @@ ROLES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Person:
     key: str
     first_name: str
@@ -168,11 +171,11 @@ class Person:
     is_disabled: bool = False
     application_id: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         return identify("systemuser", self.key)
 
-    @property
+    @cached_property
     def object_id(self) -> str:
         return identify("object", self.key)
 
@@ -221,7 +224,7 @@ PEOPLE = (
 PEOPLE_BY_KEY: Mapping[str, Person] = {person.key: person for person in PEOPLE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Team:
     name: str
     unit: str
@@ -230,11 +233,12 @@ class Team:
     # 0 owner team, 1 access team (owns nothing).
     kind: int = 0
 
-    @property
+    @cached_property
     def id(self) -> str:
         return identify("team", self.name)
 
 
+@cache
 def sites_team(unit: str) -> Team:
     """The team that owns whatever nobody else in the unit does."""
     return Team(name=f"{unit} Sites", unit=unit)

@@ -6,22 +6,26 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from werkzeug.wrappers import Response
 
 from sandbox.contoso import paging, security, tracking
-from sandbox.contoso.errors import WebApiError, bad_query
+from sandbox.contoso.errors import WebApiError, bad_query, no_such_resource
 from sandbox.contoso.filters import EVERYTHING, Condition, order, where
+from sandbox.contoso.following import Expanding, row_at, way_from
 from sandbox.contoso.preferences import (
     LARGEST_PAGE,
     METADATA_VERSION,
     TOTAL_COUNT,
     TOTAL_EXCEEDED,
 )
-from sandbox.contoso.requests import Call, json_response
-from sandbox.contoso.schema import ETAG, Table
-from sandbox.contoso.shaping import Shape, shape_of, shaped
-from sandbox.contoso.store import Row, encode
+from sandbox.contoso.requests import Call, json_response, no_content
+from sandbox.contoso.schema import ETAG, Schema, Table
+from sandbox.contoso.shaping import Shape, labelled, shape_of, shaped
+from sandbox.contoso.store import Row, decode, encode
+
+_SAFE = "/()=',$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +35,48 @@ class Reading:
     call: Call
     connection: sqlite3.Connection
     now: datetime
-    metadata_version: int
+    schema: Schema
 
     def collection(self, table: Table) -> Response:
         self.call.insist_on_known_options()
-        options = self.call.options
-        if "$expand" in options and not self._is_tracking():
-            raise bad_query("The query option $expand is not supported.")
         if self._is_tracking() or self._is_tracking_page(table):
             return self._changes(table)
-        return self._rows(table)
+        return self._rows(table, where(table, self.call.options.get("$filter")))
+
+    def below(self, table: Table, row: Row, segments: Sequence[str]) -> Response:
+        """Answer for what a path names below a row: a property or a navigation."""
+        self._insist_on_row(table, row)
+        name = segments[0]
+        if name in table.by_wire:
+            return self._property(table, row, segments)
+        way = way_from(self.schema, table, row, name)
+        if way is None or len(segments) > 1:
+            raise no_such_resource(segments[-1])
+        if way.condition is not None:
+            wanted = where(way.target, self.call.options.get("$filter"))
+            return self._rows(way.target, way.condition & wanted)
+        found = row_at(self.connection, way)
+        if found is None:
+            return no_content()
+        return self.row(way.target, found)
+
+    def _property(self, table: Table, row: Row, segments: Sequence[str]) -> Response:
+        name, value = segments[0], row[segments[0]]
+        if len(segments) > 1 and segments[1:] != ["$value"]:
+            raise no_such_resource(segments[1])
+        if value is None:
+            return no_content()
+        if len(segments) > 1:
+            return Response(str(value), content_type="text/plain")
+        context = self._context(f"{table.entity_set}({row[table.key]})/{name}")
+        return json_response({"@odata.context": context, "value": value})
 
     def count(self, table: Table) -> Response:
         """Answer `/$count`, which with a delta token counts pending changes."""
         token_text = self.call.options.get("$deltatoken")
         if token_text is None:
-            condition = self._readable(table, self.call.options.get("$filter"))
+            wanted = where(table, self.call.options.get("$filter"))
+            condition = self._readable(table, wanted)
             total = paging.count(self.connection, table, condition)
             number = min(total, paging.COUNT_LIMIT)
         else:
@@ -59,9 +89,7 @@ class Reading:
         return Response(str(number), content_type="text/plain")
 
     def row(self, table: Table, row: Row) -> Response:
-        security.insist_on_row(
-            self.connection, self.call.caller, table=table, row=row, verb="Read"
-        )
+        self._insist_on_row(table, row)
         etag = str(row[ETAG])
         if self.call.request.headers.get("If-None-Match") == etag:
             return Response(status=304, headers={"ETag": etag})
@@ -70,16 +98,21 @@ class Reading:
     def representation(self, table: Table, row: Row, *, status: int) -> Response:
         shape = self._shape(table)
         context = self._context(f"{table.entity_set}{shape.context_columns()}/$entity")
-        inner = shaped(shape, [encode(row)])
+        inner = self._shown(shape, [encode(row)])
         return json_response(
             b'{"@odata.context":' + encode_text(context) + b"," + inner[1:],
             status=status,
             headers={"ETag": str(row[ETAG])} | self._applied(),
         )
 
-    def _rows(self, table: Table) -> Response:
+    def _insist_on_row(self, table: Table, row: Row) -> None:
+        security.insist_on_row(
+            self.connection, self.call.caller, table=table, row=row, verb="Read"
+        )
+
+    def _rows(self, table: Table, wanted: Condition) -> Response:
         options, shape = self.call.options, self._shape(table)
-        condition = self._readable(table, options.get("$filter"))
+        condition = self._readable(table, wanted)
         ordering = order(table, options["$orderby"]) if "$orderby" in options else None
         query = paging.Query(table=table, condition=condition, order=ordering)
         if "$top" in options:
@@ -91,11 +124,22 @@ class Reading:
             found = paging.page(self.connection, query, cookie=cookie, size=size)
         notes = self._notes(table, condition)
         if found.next_cookie is not None:
-            notes["@odata.nextLink"] = self._link(
-                table, skiptoken=found.next_cookie.write()
-            )
+            notes["@odata.nextLink"] = self._link(skiptoken=found.next_cookie.write())
         context = f"{table.entity_set}{shape.context_columns()}"
-        return self._page(context, notes, shaped(shape, found.bodies))
+        return self._page(context, notes, self._shown(shape, found.bodies))
+
+    def _shown(self, shape: Shape, bodies: Sequence[bytes]) -> bytes:
+        text = self.call.options.get("$expand")
+        if text is None:
+            return shaped(shape, bodies)
+        expanding = Expanding(
+            self.schema, self.connection, self.call.caller, self.call.preferences
+        )
+        shown = []
+        for row in map(decode, bodies):
+            plain = labelled(shape, row)
+            shown.append(expanding.expanded(shape.table, row, plain, text))
+        return b",".join(map(encode, shown))
 
     def _changes(self, table: Table) -> Response:
         tracking.refuse_options(tuple(self.call.options))
@@ -106,13 +150,9 @@ class Reading:
         found = tracking.changes(self.connection, table, run, size=size)
         notes = self._notes(table, EVERYTHING)
         if found.next_cookie is not None:
-            notes["@odata.nextLink"] = self._link(
-                table, skiptoken=found.next_cookie.write()
-            )
+            notes["@odata.nextLink"] = self._link(skiptoken=found.next_cookie.write())
         elif found.token is not None:
-            notes["@odata.deltaLink"] = self._link(
-                table, deltatoken=found.token.write()
-            )
+            notes["@odata.deltaLink"] = self._link(deltatoken=found.token.write())
         parts = [shaped(shape, found.bodies), self._deleted(table, found.deleted)]
         context = f"{table.entity_set}{shape.context_columns()}"
         if run.since is not None:
@@ -135,7 +175,7 @@ class Reading:
             tracking.insist_on_fresh(self.connection, table, token, now=self.now)
         except WebApiError as error:
             if error.status == 410:
-                error.headers["Location"] = self._link(table)
+                error.headers["Location"] = self._link()
             raise
 
     def _is_tracking(self) -> bool:
@@ -149,13 +189,12 @@ class Reading:
         text = self.call.options.get("$skiptoken")
         return None if text is None else paging.read_cookie(text, table=table)
 
-    def _readable(self, table: Table, filter_text: str | None) -> Condition:
-        """Return which rows match, of those that the caller may read."""
+    def _readable(self, table: Table, wanted: Condition) -> Condition:
+        """Return which of the rows the caller may read."""
         within = security.reach(
             self.connection, self.call.caller, table=table, verb="Read"
         )
         mine = within.condition(table)
-        wanted = where(table, filter_text)
         return wanted if mine is EVERYTHING else wanted & mine
 
     def _shape(self, table: Table) -> Shape:
@@ -169,7 +208,7 @@ class Reading:
         """Return the annotations of a collection."""
         preferences, notes = self.call.preferences, dict[str, object]()
         if preferences.wants(METADATA_VERSION):
-            notes[f"@{METADATA_VERSION}"] = str(self.metadata_version)
+            notes[f"@{METADATA_VERSION}"] = str(self.schema.version)
         if self.call.options.get("$count") == "true":
             total = paging.count(self.connection, table, condition)
             shown = min(total, paging.COUNT_LIMIT)
@@ -199,14 +238,17 @@ class Reading:
     def _context(self, fragment: str) -> str:
         return f"{self.call.base}/$metadata#{fragment}"
 
-    def _link(self, table: Table, **tokens: str) -> str:
+    def _link(self, **tokens: str) -> str:
         """Return the address of this query from another place on."""
         options = self.call.options
         kept = {
             name: options.get(f"${name}")
-            for name in ("select", "filter", "orderby", "count")
+            for name in ("select", "filter", "orderby", "count", "expand")
         }
-        return paging.link(f"{self.call.base}/{table.entity_set}", **kept, **tokens)
+        path = "/".join(part for part in self.call.segments if part != "$count")
+        return paging.link(
+            f"{self.call.base}/{quote(path, safe=_SAFE)}", **kept, **tokens
+        )
 
 
 def encode_text(text: str) -> bytes:

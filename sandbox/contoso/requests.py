@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import unquote
 
 import msgspec
 from werkzeug.wrappers import Request, Response
 
+from sandbox.contoso.addresses import dereferenced, split_path
 from sandbox.contoso.errors import WebApiError, bad_payload, bad_query
 from sandbox.contoso.preferences import Preferences, read_preferences
 from sandbox.contoso.security import Caller
 from sandbox.contoso.store import Row, decode, encode
 
 PREFIX = "/api/data/v9.2"
+_DETAILS = "@Microsoft.PowerApps.CDS"
 
-_KEY = re.compile(r"(\w+)\(([^)]*)\)")
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KNOWN_OPTIONS = frozenset(
     {
         "$select",
@@ -42,6 +40,8 @@ class Call:
     request: Request
     root: str
     caller: Caller
+    # In a change set: Content-ID to the row made by that request.
+    references: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def base(self) -> str:
@@ -49,8 +49,8 @@ class Call:
 
     @cached_property
     def segments(self) -> Sequence[str]:
-        path = unquote(self.request.path).removeprefix(PREFIX)
-        return path.strip("/").split("/")
+        path = self.request.path.removeprefix(PREFIX).strip("/")
+        return dereferenced(split_path(path), self.references)
 
     @cached_property
     def options(self) -> Mapping[str, str]:
@@ -76,20 +76,6 @@ class Call:
             raise bad_payload("The request body is not a JSON object.") from None
 
 
-def split_key(segment: str) -> tuple[str, str] | None:
-    """Return set and id of `accounts(id)`, or None when it names no row.
-
-    :raises WebApiError: the key is no GUID; 400.
-    """
-    match = _KEY.fullmatch(segment)
-    if match is None:
-        return None
-    key = match[2].rpartition("=")[2]
-    if not _GUID.fullmatch(key):
-        raise bad_query(f"The key in '{segment}' is not a GUID.")
-    return match[1], key.lower()
-
-
 def json_response(
     content: Mapping[str, object] | bytes,
     *,
@@ -108,11 +94,23 @@ def json_response(
 def no_content(**headers: str) -> Response:
     """Answer 204; words of the headers' names are joined by hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status=204, headers=named)
+    response = Response(status=204, headers=named)
+    # Clients take an answer with a type for one with a body.
+    del response.headers["Content-Type"]
+    return response
 
 
-def error_response(error: WebApiError) -> Response:
-    content = {"error": {"code": error.code, "message": error.message}}
+def error_response(error: WebApiError, *, details: bool = False) -> Response:
+    """Answer with an error; `details` are those that annotations ask for."""
+    inner: dict[str, object] = {"code": error.code, "message": error.message}
+    if details:
+        help_link = f"http://go.microsoft.com/fwlink/?LinkID=398563&error={error.code}"
+        inner |= {
+            f"{_DETAILS}.ErrorDetails.OperationStatus": "0",
+            f"{_DETAILS}.HelpLink": help_link,
+            f"{_DETAILS}.InnerError.Message": error.message,
+        }
+    content = {"error": inner}
     return json_response(content, status=error.status, headers=error.headers)
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha1
 
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
 CHOICE_TYPES = frozenset({"Picklist", "State", "Status"})
@@ -30,14 +31,22 @@ _EDM = {
     "Double": "Edm.Double",
     "Boolean": "Edm.Boolean",
     "DateTime": "Edm.DateTimeOffset",
+    "MultiSelectPicklist": "Edm.String",
 }
 
-_IDS = uuid.UUID("c0470500-0000-4000-8000-000000000001")
+# What becomes of a row when the row that its lookup points to is deleted.
+UNLINK, DELETE, RESTRICT = "RemoveLink", "Cascade", "Restrict"
+
+_IDS = uuid.UUID("c0470500-0000-4000-8000-000000000001").bytes
 
 
 def identify(*parts: object) -> str:
-    """Return the id that these words always have."""
-    return str(uuid.uuid5(_IDS, "/".join(map(str, parts))))
+    """Return the id that these words always have: their UUID of version 5."""
+    text = "/".join(map(str, parts))
+    # As uuid.uuid5 does, in a quarter of the time.
+    h = sha1(_IDS + text.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(h[16], 16) & 3]
+    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,11 @@ class Column:
     indexed: bool = False
     # False for `ownerid` of principals, which only CSDL and rows know.
     defined: bool = True
+    # The global choice that the options come from.
+    global_set: str | None = None
+    on_delete: str = UNLINK
+    # Tells a column from one of the same name that was there before it.
+    generation: int = 0
 
     @cached_property
     def is_lookup(self) -> bool:
@@ -91,6 +105,14 @@ class Column:
         if self.date_only:
             return "Edm.Date"
         return _EDM[self.type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlternateKey:
+    """Columns, all of them indexed, by which a row can be named as by its id."""
+
+    name: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +145,12 @@ class Table:
     owns_privilege: bool = True
     tracked: bool = True
     is_activity: bool = False
+    is_offline: bool = True
+    is_custom: bool = False
+    # False for rows that only messages make.
+    is_writable: bool = True
+    keys: tuple[AlternateKey, ...] = ()
+    generation: int = 0
     intersect: Intersect | None = None
     label: str = ""
 
@@ -155,14 +183,33 @@ class Table:
     def is_user_owned(self) -> bool:
         return self.ownership == "UserOwned"
 
+    @cached_property
+    def wires(self) -> frozenset[str]:
+        """The properties that every stored row has."""
+        return frozenset(self.by_wire)
+
+    @cached_property
+    def _blank(self) -> dict[str, object]:
+        """Every property of a stored row in order, with its annotations."""
+        blank: dict[str, object] = {ETAG: None}
+        for column in self.columns:
+            if column.is_lookup:
+                blank[column.note] = None
+            blank[column.wire] = None
+        return blank
+
     def arrange(self, row: Mapping[str, object], *, version: int) -> dict[str, object]:
         """Return the row as it is stored: every property, in order, annotated."""
-        arranged: dict[str, object] = {ETAG: f'W/"{version}"'}
-        for column in self.columns:
-            value = row.get(column.wire)
-            if value is not None and column.is_lookup:
-                arranged[column.note] = row.get(column.note) or column.targets[0]
-            arranged[column.wire] = value
+        arranged = self._blank.copy()
+        arranged.update(row)
+        if len(arranged) > len(self._blank):
+            arranged = {name: arranged[name] for name in self._blank}
+        for column in self.lookups:
+            if arranged[column.wire] is None:
+                del arranged[column.note]
+            elif arranged[column.note] is None:
+                arranged[column.note] = column.targets[0]
+        arranged[ETAG] = f'W/"{version}"'
         arranged["versionnumber"] = version
         return arranged
 
@@ -185,6 +232,16 @@ class Schema:
             table.intersect.relationship: table
             for table in self.tables.values()
             if table.intersect is not None
+        }
+
+    @cached_property
+    def collections(self) -> Mapping[tuple[str, str], tuple[Table, Column]]:
+        """Target and collection-valued navigation to the table and its lookup."""
+        return {
+            (navigation.target, navigation.relationship): (table, column)
+            for table in self.tables.values()
+            for column in table.lookups
+            for navigation in column.navigations
         }
 
     @cached_property

@@ -7,7 +7,7 @@ teamroles, roleprivileges) and `privilege` have no change tracking; `role` has.
 from __future__ import annotations
 
 from sandbox.contoso import columns as c
-from sandbox.contoso.schema import Column, Intersect, Table
+from sandbox.contoso.schema import RESTRICT, Column, Intersect, Table
 
 
 def _principal_key() -> Column:
@@ -55,9 +55,19 @@ _SYSTEMUSER = Table(
         ),
         c.choice("azurestate", "Exists", "Soft deleted", "Not found", start=0),
         c.lookup(
-            "businessunitid", "businessunit", "business_unit_system_users", indexed=True
+            "businessunitid",
+            "businessunit",
+            "business_unit_system_users",
+            indexed=True,
+            on_delete=RESTRICT,
         ),
         c.lookup("parentsystemuserid", "systemuser", "user_parent_user"),
+        c.lookup("positionid", "position", "position_users"),
+        c.lookup(
+            "mobileofflineprofileid",
+            "mobileofflineprofile",
+            "mobileofflineprofile_systemuser",
+        ),
         *c.stamps("systemuserbase"),
         c.version(),
     ),
@@ -93,7 +103,13 @@ _TEAM = Table(
         c.boolean("isdefault"),
         c.boolean("systemmanaged"),
         c.guid("azureactivedirectoryobjectid"),
-        c.lookup("businessunitid", "businessunit", "business_unit_teams", indexed=True),
+        c.lookup(
+            "businessunitid",
+            "businessunit",
+            "business_unit_teams",
+            indexed=True,
+            on_delete=RESTRICT,
+        ),
         c.lookup("administratorid", "systemuser", "lk_teambase_administratorid"),
         *c.stamps("teambase"),
         c.version(),
@@ -123,6 +139,7 @@ _BUSINESSUNIT = Table(
             "businessunit",
             "business_unit_parent_business_unit",
             indexed=True,
+            on_delete=RESTRICT,
         ),
         *c.stamps("businessunitbase"),
         c.version(),
@@ -147,7 +164,13 @@ _ROLE = Table(
         c.integer("componentstate", 0, 3),
         c.boolean("ismanaged"),
         c.guid("organizationid"),
-        c.lookup("businessunitid", "businessunit", "business_unit_roles", indexed=True),
+        c.lookup(
+            "businessunitid",
+            "businessunit",
+            "business_unit_roles",
+            indexed=True,
+            on_delete=RESTRICT,
+        ),
         c.lookup("parentroleid", "role", "role_parent_role"),
         c.lookup("parentrootroleid", "role", "role_parent_root_role", indexed=True),
         *c.stamps("rolebase"),
@@ -166,6 +189,7 @@ _PRIVILEGE = Table(
     privilege="Role",
     owns_privilege=False,
     tracked=False,
+    is_writable=False,
     label="Privilege",
     columns=(
         c.guid("privilegeid"),
@@ -202,6 +226,7 @@ def _pairs(
         privilege=privilege,
         owns_privilege=False,
         tracked=False,
+        is_writable=False,
         intersect=intersect,
         label=schema_name,
         columns=(

@@ -43,6 +43,13 @@ class Shape:
         """Return what follows the entity set in `@odata.context`."""
         return "" if self.selected is None else f"({','.join(self.selected)})"
 
+    def is_everything(self) -> bool:
+        """Tell whether rows are wanted as they are stored."""
+        if self.selected is None:
+            return True
+        wires = self.table.wires
+        return len(self.selected) == len(wires) and wires.issuperset(self.selected)
+
     def columns(self) -> list[Column]:
         """Return the columns in stored order: the selected, the key, and currency."""
         if self.selected is None:
@@ -73,7 +80,7 @@ def shaped(shape: Shape, bodies: Sequence[bytes]) -> bytes:
     if shape.labels or shape.navigations:
         rows = [labelled(shape, decode(body)) for body in bodies]
         return b",".join(map(encode, rows))
-    if shape.selected is None and shape.target_names:
+    if shape.is_everything() and shape.target_names:
         return joined
     decoder = _shapes.decoder(shape)
     return msgspec.json.encode(decoder.decode(b"[" + joined + b"]"))[1:-1]
@@ -139,6 +146,9 @@ def _decoder(shape: Shape) -> msgspec.json.Decoder[Any]:
 
 
 def _label(column: Column, value: object) -> str | None:
+    if column.type == "MultiSelectPicklist":
+        chosen = dict(column.options)
+        return "; ".join(chosen[int(word)] for word in str(value).split(","))
     if column.type in CHOICE_TYPES or column.type == "Boolean":
         labels: Mapping[int, str] = dict(column.options)
         return labels.get(int(str(int(value)))) if isinstance(value, int) else None

@@ -8,6 +8,7 @@ transaction becomes visible at once.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from sandbox.contoso.remodelling import Change, changed, migrate
 from sandbox.contoso.schema import Schema, Table
 from sandbox.contoso.tables import first_schema
 
@@ -71,10 +73,44 @@ class Store:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._writing = threading.RLock()
+        self._next_schema: Schema | None = None
+        self.reload()
+
+    def reload(self) -> None:
+        """Read anew what the tables look like, as after a restore."""
         with self.read() as connection:
-            saved = meta(connection, "metadata_version")
-        if saved is not None:
-            self.schema = Schema(tables=self.schema.tables, version=int(saved))
+            version = meta(connection, "metadata_version")
+            changes = json.loads(meta(connection, "schema_changes") or "[]")
+        schema = first_schema()
+        for change in changes:
+            at = Schema(tables=schema.tables, version=change["at"])
+            schema = changed(at, change)
+        known = schema.version if version is None else int(version)
+        self.schema = Schema(tables=schema.tables, version=known)
+
+    def remodel(self, connection: sqlite3.Connection, change: Change) -> Schema:
+        """Change the tables within `write`; delta tokens of the table expire.
+
+        :raises InvalidChangeError: the change does not fit.
+        """
+        before = self._next_schema or self.schema
+        after = changed(before, change)
+        name = str(change["table"])
+        table = after.tables.get(name)
+        if table is None:
+            connection.execute(f"DROP TABLE {sql_name(before.tables[name])}")
+        elif name in before.tables:
+            migrate(connection, change, table)
+        else:
+            create_table(connection, table)
+            create_indexes_of(connection, table)
+        kept = json.loads(meta(connection, "schema_changes") or "[]")
+        kept.append({**change, "at": before.version})
+        set_meta(connection, "schema_changes", json.dumps(kept))
+        set_meta(connection, "metadata_version", after.version)
+        expire(connection, name)
+        self._next_schema = after
+        return after
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -99,8 +135,17 @@ class Store:
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
+                self._next_schema = None
                 raise
             connection.execute("COMMIT")
+            if self._next_schema is not None:
+                self.schema, self._next_schema = self._next_schema, None
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Let nobody write until the block ends."""
+        with self._writing:
+            yield
 
     def close(self) -> None:
         with self._writing:
@@ -138,23 +183,31 @@ class Store:
 def create_tables(connection: sqlite3.Connection, schema: Schema) -> None:
     connection.executescript(_OWN_TABLES)
     for table in schema.tables.values():
-        extra = "".join(f', "{column.wire}"' for column in table.indexed)
-        # AUTOINCREMENT: a place is never used twice, so that no page is cut short.
-        connection.execute(
-            f"CREATE TABLE {sql_name(table)} (place INTEGER PRIMARY KEY AUTOINCREMENT,"
-            f" id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL{extra})"
-        )
+        create_table(connection, table)
+
+
+def create_table(connection: sqlite3.Connection, table: Table) -> None:
+    extra = "".join(f', "{column.wire}"' for column in table.indexed)
+    # AUTOINCREMENT: a place is never used twice, so that no page is cut short.
+    connection.execute(
+        f"CREATE TABLE {sql_name(table)} (place INTEGER PRIMARY KEY AUTOINCREMENT,"
+        f" id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL{extra})"
+    )
 
 
 def create_indexes(connection: sqlite3.Connection, schema: Schema) -> None:
     for table in schema.tables.values():
-        name = sql_name(table)
-        connection.execute(f'CREATE UNIQUE INDEX "{table.name}_id" ON {name} (id)')
-        connection.execute(f'CREATE INDEX "{table.name}_version" ON {name} (version)')
-        for column in table.indexed:
-            connection.execute(
-                f'CREATE INDEX "{table.name}_{column.wire}" ON {name} ("{column.wire}")'
-            )
+        create_indexes_of(connection, table)
+
+
+def create_indexes_of(connection: sqlite3.Connection, table: Table) -> None:
+    name = sql_name(table)
+    connection.execute(f'CREATE UNIQUE INDEX "{table.name}_id" ON {name} (id)')
+    connection.execute(f'CREATE INDEX "{table.name}_version" ON {name} (version)')
+    for column in table.indexed:
+        connection.execute(
+            f'CREATE INDEX "{table.name}_{column.wire}" ON {name} ("{column.wire}")'
+        )
 
 
 def insert_rows(
@@ -229,3 +282,14 @@ def next_version(connection: sqlite3.Connection) -> int:
     version = current_version(connection) + 1
     set_meta(connection, "version", version)
     return version
+
+
+def expire(connection: sqlite3.Connection, *tables: str) -> int:
+    """Let the delta tokens handed out so far expire, of these tables or of all."""
+    # Tokens handed out from now on carry a later version, and live.
+    through = next_version(connection) - 1
+    for name in tables:
+        set_meta(connection, f"expired_through:{name}", through)
+    if not tables:
+        set_meta(connection, "expired_through", through)
+    return through

@@ -1,10 +1,15 @@
-"""The tables of daily business: account, contact, task, transactioncurrency. Pure."""
+"""The tables of daily business: account, contact, product, currency. Pure."""
 
 from __future__ import annotations
 
+from functools import cache
+
 from sandbox.contoso import columns as c
-from sandbox.contoso.schema import Column, Navigation, Schema, Table
+from sandbox.contoso.activities import ACTIVITY_TABLES
+from sandbox.contoso.offline_tables import OFFLINE_TABLES
+from sandbox.contoso.schema import AlternateKey, Navigation, Schema, Table
 from sandbox.contoso.security_tables import SECURITY_TABLES
+from sandbox.contoso.sharing_tables import SHARING_TABLES
 
 FIRST_METADATA_VERSION = 49_412_842
 
@@ -30,6 +35,10 @@ CUSTOMER_TYPES = (
 )  # fmt: skip
 
 
+PRODUCT_TYPES = ("Sales Inventory", "Miscellaneous Charges", "Services", "Flat Fees")
+PRODUCT_USES = ("Ramp", "Runway", "Terminal", "Hangar", "Tower")
+
+
 def _account() -> Table:
     return Table(
         name="account",
@@ -40,6 +49,7 @@ def _account() -> Table:
         code=1,
         ownership="UserOwned",
         privilege="Account",
+        keys=(AlternateKey(name="account_number", columns=("accountnumber",)),),
         label="Account",
         columns=(
             c.guid("accountid"),
@@ -76,7 +86,7 @@ def _account() -> Table:
                 "parentaccountid", "account", "account_parent_account", indexed=True
             ),
             c.lookup("preferredsystemuserid", "systemuser", "system_user_accounts"),
-            *_currency("account"),
+            *c.currency("account"),
             c.guid("entityimageid"),
             c.moment("lastonholdtime"),
             c.integer("onholdtime", -2147483648, 2147483647, settable=False),
@@ -144,7 +154,7 @@ def _contact() -> Table:
             *c.address(),
             c.lookup_of_many("parentcustomerid", "Customer", customer),
             c.lookup("preferredsystemuserid", "systemuser", "system_user_contacts"),
-            *_currency("contact"),
+            *c.currency("contact"),
             c.state(),
             c.status(),
             *c.stamps("contactbase"),
@@ -155,83 +165,6 @@ def _contact() -> Table:
             ),
             *c.plumbing(),
         ),
-    )
-
-
-def _task() -> Table:
-    regarding = tuple(
-        Navigation(
-            name=f"regardingobjectid_{target}_task",
-            target=target,
-            relationship=f"{target.capitalize()}_Tasks",
-        )
-        for target in ("account", "contact")
-    )
-    return Table(
-        name="task",
-        schema_name="Task",
-        entity_set="tasks",
-        key="activityid",
-        primary_name="subject",
-        code=4212,
-        ownership="UserOwned",
-        base="activitypointer",
-        privilege="Activity",
-        is_activity=True,
-        label="Task",
-        columns=(
-            c.guid("activityid"),
-            c.text("subject", 200, required=True),
-            c.memo("description"),
-            c.text("category", 250),
-            c.text("subcategory", 250),
-            c.moment("scheduledstart"),
-            c.moment("scheduledend"),
-            c.moment("actualstart"),
-            c.moment("actualend"),
-            c.integer("actualdurationminutes", 0, 2147483647),
-            c.integer("scheduleddurationminutes", 0, 2147483647, settable=False),
-            c.integer("percentcomplete", 0, 100),
-            c.choice("prioritycode", "Low", "Normal", "High", start=0),
-            Column(
-                name="activitytypecode",
-                type="EntityName",
-                label="Activity type",
-                settable=False,
-            ),
-            c.boolean("isregularactivity"),
-            c.boolean("isworkflowcreated"),
-            c.boolean("isbilled"),
-            c.moment("sortdate"),
-            c.moment("lastonholdtime"),
-            c.integer("onholdtime", -2147483648, 2147483647, settable=False),
-            c.lookup_of_many("regardingobjectid", "Lookup", regarding),
-            *_currency("task"),
-            c.state((0, "Open"), (1, "Completed"), (2, "Canceled")),
-            c.status(
-                (2, "Not Started"),
-                (3, "In Progress"),
-                (4, "Waiting on someone else"),
-                (5, "Completed"),
-                (6, "Canceled"),
-                (7, "Deferred"),
-            ),
-            *c.stamps("task"),
-            *c.ownership(
-                user="user_task",
-                team="team_task",
-                unit="business_unit_task_activities",
-            ),
-            *c.plumbing(),
-        ),
-    )
-
-
-def _currency(table: str) -> tuple[Column, ...]:
-    relationship = f"transactioncurrency_{table}"
-    return (
-        c.lookup("transactioncurrencyid", "transactioncurrency", relationship),
-        c.decimal("exchangerate", settable=False),
     )
 
 
@@ -261,9 +194,55 @@ def _transactioncurrency() -> Table:
     )
 
 
+def _product() -> Table:
+    return Table(
+        name="product",
+        schema_name="Product",
+        entity_set="products",
+        key="productid",
+        primary_name="name",
+        code=1024,
+        ownership="OrganizationOwned",
+        privilege="Product",
+        keys=(AlternateKey(name="product_number", columns=("productnumber",)),),
+        label="Product",
+        columns=(
+            c.guid("productid"),
+            c.text("productnumber", 100, required=True, indexed=True),
+            c.text("name", 100, required=True),
+            c.memo("description"),
+            c.choice("productstructure", "Product", "Product Family", "Bundle"),
+            c.choice("producttypecode", *PRODUCT_TYPES, global_set="contoso_goods"),
+            c.choices("contoso_uses", *PRODUCT_USES, global_set="contoso_uses"),
+            c.integer("quantitydecimal", 0, 5),
+            c.decimal("quantityonhand", 5),
+            *c.money("price"),
+            *c.money("standardcost"),
+            c.boolean("isstockitem"),
+            c.date("validfromdate"),
+            c.lookup("parentproductid", "product", "product_parent_product"),
+            *c.currency("product"),
+            c.state((0, "Active"), (1, "Retired"), (2, "Draft")),
+            c.status((1, "Active"), (2, "Retired"), (0, "Draft")),
+            *c.stamps("productbase"),
+            c.version(),
+        ),
+    )
+
+
+@cache
 def first_schema() -> Schema:
     """Return the tables as a new organization has them."""
-    tables = (_account(), _contact(), _task(), _transactioncurrency(), *SECURITY_TABLES)
+    tables = (
+        _account(),
+        _contact(),
+        _transactioncurrency(),
+        _product(),
+        *ACTIVITY_TABLES,
+        *SECURITY_TABLES,
+        *SHARING_TABLES,
+        *OFFLINE_TABLES,
+    )
     return Schema(
         tables={table.name: table for table in tables},
         version=FIRST_METADATA_VERSION,

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from sandbox.contoso.addresses import resolve
 from sandbox.contoso.errors import (
     INVALID_ARGUMENT,
     TOO_LONG,
     WebApiError,
     bad_payload,
-    no_such_row,
 )
 from sandbox.contoso.schema import Column, Schema, Table
-from sandbox.contoso.store import Row, find, wire_moment
+from sandbox.contoso.store import Row, wire_moment
 
-_BIND = "@odata.bind"
-_REFERENCE = re.compile(r"(?:.*/)?(\w+)\(([0-9a-fA-F-]{36})\)")
+BIND = "@odata.bind"
 
 
 def read_payload(
@@ -29,6 +27,7 @@ def read_payload(
     *,
     table: Table,
     payload: Mapping[str, object],
+    references: Mapping[str, str],
 ) -> Row:
     """Return the wire values that the payload sets; what is computed is ignored.
 
@@ -36,30 +35,13 @@ def read_payload(
     """
     found: Row = {}
     for name, value in payload.items():
-        if name.endswith(_BIND) or (name in table.binds and value is None):
-            found.update(
-                _bound(connection, schema, table, name.removesuffix(_BIND), value)
-            )
+        if name.endswith(BIND) or (name in table.binds and value is None):
+            bound = name.removesuffix(BIND)
+            value = None if value is None else references.get(str(value), value)
+            found.update(_bound(connection, schema, table, bound, value))
         elif "@" not in name:
             found.update(_plain(table, name, value))
     return found
-
-
-def read_reference(
-    connection: sqlite3.Connection, schema: Schema, text: object
-) -> tuple[Table, str]:
-    """Return the table and id that `accounts(…)`, absolute or not, points to.
-
-    :raises WebApiError: no such form, set or row.
-    """
-    match = _REFERENCE.fullmatch(str(text))
-    table = schema.by_set.get(match[1]) if match else None
-    if match is None or table is None:
-        raise bad_payload(f"Invalid reference to a row: '{text}'.")
-    row_id = match[2].lower()
-    if find(connection, table, row_id) is None:
-        raise no_such_row(table.name, row_id)
-    return table, row_id
 
 
 def _bound(
@@ -80,7 +62,7 @@ def _bound(
         return {}
     if value is None:
         return {column.wire: None, column.note: None}
-    target, row_id = read_reference(connection, schema, value)
+    target, row_id = resolve(connection, schema, value)
     is_any = navigation.target == "principal"
     if target.name not in (column.targets if is_any else (navigation.target,)):
         raise bad_payload(f"'{name}' cannot refer to a {target.name}.")
@@ -121,7 +103,19 @@ def _checked(table: Table, column: Column, value: object) -> object:
             f" '{column.name}' attribute of the '{table.name}' entity exceeded the"
             f" maximum allowed length of '{column.max_length}'.",
         )
+    if column.type == "MultiSelectPicklist":
+        return _several(table, column, str(checked))
     return _in_range(table, column, checked)
+
+
+def _several(table: Table, column: Column, text: str) -> str | None:
+    """Return options that are set together in order, once each."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdigit() for word in words):
+        raise _out_of_range(table, column, text)
+    for word in words:
+        _in_range(table, column, int(word))
+    return ",".join(map(str, sorted(set(map(int, words))))) or None
 
 
 def _in_range(table: Table, column: Column, value: object) -> object:
@@ -132,15 +126,19 @@ def _in_range(table: Table, column: Column, value: object) -> object:
     else:
         is_allowed = True
     if not is_allowed:
-        raise WebApiError(
-            400,
-            INVALID_ARGUMENT,
-            f"A validation error occurred. The value {value} of '{column.name}' on"
-            f" record of type '{table.name}' is outside the valid range.",
-        )
+        raise _out_of_range(table, column, value)
     if column.edm == "Edm.Decimal" and isinstance(value, int | Decimal):
         return Decimal(value).quantize(Decimal(1).scaleb(-(column.precision or 0)))
     return value
+
+
+def _out_of_range(table: Table, column: Column, value: object) -> WebApiError:
+    return WebApiError(
+        400,
+        INVALID_ARGUMENT,
+        f"A validation error occurred. The value {value} of '{column.name}' on"
+        f" record of type '{table.name}' is outside the valid range.",
+    )
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,8 @@ Every change of a row takes the organization's next version. A new owner
 recomputes owninguser, owningteam and owningbusinessunit; owners do not cascade
 to related rows. A user or team that moves to another business unit takes the
 rows it owns along, as edits of these rows; its roles stay. Deleting a row
-deletes the activities regarding it, and empties other lookups that point to it.
+deletes the activities regarding it and its notes, and empties other lookups
+that point to it.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from sandbox.contoso.errors import (
     CANNOT_DELETE,
+    DUPLICATE_ALTERNATE_KEY,
     DUPLICATE_KEY,
     INVALID_ARGUMENT,
     WebApiError,
     no_such_row,
 )
 from sandbox.contoso.organization import EURO
-from sandbox.contoso.schema import LOOKUP_NOTE, Schema, Table
+from sandbox.contoso.schema import DELETE, LOOKUP_NOTE, RESTRICT, Schema, Table
 from sandbox.contoso.store import (
     Row,
     find,
@@ -41,11 +43,13 @@ from sandbox.contoso.values import compute, read_payload
 # As many versions back the journal of writes goes.
 JOURNAL_LENGTH = 10_000
 
-# Rows that these lookups point to cannot be deleted.
-_RESTRICTING = frozenset(
-    {"ownerid", "owningbusinessunit", "businessunitid", "parentbusinessunitid"}
-)
-_FIRST_STATUS = {"task": {0: 2, 1: 5, 2: 6}}
+_FIRST_STATUS = {
+    "task": {0: 2, 1: 5, 2: 6},
+    "appointment": {0: 1, 1: 3, 2: 4, 3: 5},
+    "product": {0: 1, 1: 2, 2: 0},
+    "syncerror": {0: 0, 1: 1},
+}
+_UNPUBLISHED = 1
 _USUAL_STATUS = {0: 1, 1: 2}
 
 
@@ -57,12 +61,13 @@ class Edit:
     schema: Schema
     now: datetime
     by: str
+    # Who really calls, when `by` is impersonated.
+    behalf: str | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def create(self, table: Table, payload: Mapping[str, object]) -> Row:
         """:raises WebApiError: 412 the id is taken; 400 or 404 bad payload."""
-        values = read_payload(
-            self.connection, self.schema, table=table, payload=payload
-        )
+        values = self._read(table, payload)
         row_id = str(values.get(table.key) or uuid.uuid4())
         if find(self.connection, table, row_id) is not None:
             raise WebApiError(
@@ -71,19 +76,22 @@ class Edit:
                 "A record with matching key values already exists.",
             )
         row = _defaults(table) | {table.key: row_id} | values
-        row |= {"createdon": wire_moment(self.now), "_createdby_value": self.by}
+        row |= {
+            "createdon": wire_moment(self.now),
+            "_createdby_value": self.by,
+            "_createdonbehalfby_value": self.behalf,
+        }
         if table.base == "principal":
             row["ownerid"] = row_id
         if table.is_user_owned and row.get("_ownerid_value") is None:
             row |= {"_ownerid_value": self.by}
         self._derive(table, row, changed=set(row))
+        self._check_keys(table, row)
         return self._save(table, row, changed=sorted(values), kind="create")
 
     def update(self, table: Table, row: Row, payload: Mapping[str, object]) -> Row:
         """:raises WebApiError: 400 or 404 bad payload."""
-        values = read_payload(
-            self.connection, self.schema, table=table, payload=payload
-        )
+        values = self._read(table, payload)
         values.pop(table.key, None)
         if "statecode" in values and "statuscode" not in values:
             values["statuscode"] = _first_status(table, values["statecode"])
@@ -91,6 +99,8 @@ class Edit:
         row = row | values
         self._derive(table, row, changed=changed)
         self._check_tree(table, row, changed=changed)
+        if any(changed & set(key.columns) for key in table.keys):
+            self._check_keys(table, row)
         row = self._save(table, row, changed=sorted(values), kind="update")
         if table.base == "principal" and "_businessunitid_value" in changed:
             self._take_rows_along(row)
@@ -103,9 +113,9 @@ class Edit:
             for other in rows_where(
                 self.connection, referring, **{column.wire: row_id}
             ):
-                if column.name in _RESTRICTING:
+                if column.on_delete == RESTRICT:
                     raise _in_use(table, row_id, by=referring)
-                if column.name == "regardingobjectid":
+                if column.on_delete == DELETE:
                     self.delete(referring, other)
                 elif other[referring.key] != row_id:
                     other |= {column.wire: None, column.note: None}
@@ -148,11 +158,74 @@ class Edit:
         kind = "update" if found else "create"
         self._save(pairs, row, changed=["privilegedepthmask"], kind=kind)
 
+    def share(
+        self, table: Table, row_id: str, *, principal: tuple[str, str], mask: int
+    ) -> None:
+        """Open a row to a user or team; mask 0 takes that back."""
+        shares = self.schema.tables["principalobjectaccess"]
+        kind, principal_id = principal
+        found = rows_where(
+            self.connection, shares, principalid=principal_id, objectid=row_id
+        )
+        row = (
+            found[0]
+            if found
+            else {
+                shares.key: str(uuid.uuid4()),
+                "principalid": principal_id,
+                "principaltypecode": kind,
+                "objectid": row_id,
+                "objecttypecode": table.name,
+                "inheritedaccessrightsmask": 0,
+            }
+        )
+        row |= {"accessrightsmask": mask, "changedon": wire_moment(self.now)}
+        made = "update" if found else "create"
+        self._save(shares, row, changed=["accessrightsmask"], kind=made)
+
+    def publish(self, table: Table, row_id: str) -> None:
+        """:raises WebApiError: there is no such row; 404."""
+        row = find(self.connection, table, row_id)
+        if row is None:
+            raise no_such_row(table.name, row_id)
+        row |= {"componentstate": 0, "publishedon": wire_moment(self.now)}
+        self._save(table, row, changed=["componentstate"], kind="update")
+
+    def _read(self, table: Table, payload: Mapping[str, object]) -> Row:
+        return read_payload(
+            self.connection,
+            self.schema,
+            table=table,
+            payload=payload,
+            references=self.references,
+        )
+
+    def _check_keys(self, table: Table, row: Row) -> None:
+        """An alternate key names one row, unless a part of it is null."""
+        for key in table.keys:
+            values = {name: row.get(name) for name in key.columns}
+            if None in values.values():
+                continue
+            others = rows_where(self.connection, table, **values)
+            if any(other[table.key] != row[table.key] for other in others):
+                raise WebApiError(
+                    412,
+                    DUPLICATE_ALTERNATE_KEY,
+                    "A record that has the attribute values"
+                    f" {', '.join(key.columns)} already exists. The entity key"
+                    f" {key.name} requires that this set of attributes contains"
+                    " unique values. Select unique values and try again.",
+                )
+
     def _derive(self, table: Table, row: Row, *, changed: set[str]) -> None:
         if "_ownerid_value" in changed:
             row |= self._ownership(row)
         if "exchangerate" in table.by_wire and table.lookups:
             row |= self._currency(table, row, changed=changed)
+        if table.name == "annotation":
+            row["objecttypecode"] = row.get(f"_objectid_value{LOOKUP_NOTE}")
+        if "publishedon" in table.by_wire:
+            row["componentstate"] = _UNPUBLISHED
         row |= compute(table, row, changed=changed)
 
     def _ownership(self, row: Row) -> Row:
@@ -233,6 +306,7 @@ class Edit:
         if "modifiedon" in table.by_wire:
             row["modifiedon"] = wire_moment(self.now)
             row["_modifiedby_value"] = self.by
+            row["_modifiedonbehalfby_value"] = self.behalf
         row = table.arrange(row, version=next_version(self.connection))
         if kind == "create":
             insert_rows(self.connection, table, [row])

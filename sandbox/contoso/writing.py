@@ -1,4 +1,4 @@
-"""Answer writes: create, update, upsert, delete and references between rows."""
+"""Answer writes: create, update, upsert, delete, one property, references between rows."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from dataclasses import dataclass
 from werkzeug.wrappers import Response
 
 from sandbox.contoso import security
+from sandbox.contoso.addresses import Key, find_by, read_key, resolve, split_key
 from sandbox.contoso.errors import (
     DUPLICATE_KEY,
     VERSION_MISMATCH,
     WebApiError,
     bad_payload,
+    no_such_property,
     no_such_resource,
     no_such_row,
 )
 from sandbox.contoso.reading import Reading
-from sandbox.contoso.requests import Call, no_content, split_key
+from sandbox.contoso.requests import Call, no_content
 from sandbox.contoso.schema import ETAG, Table
 from sandbox.contoso.store import Row, find
-from sandbox.contoso.values import read_reference
+from sandbox.contoso.values import BIND
 from sandbox.contoso.writes import Edit
 
 # Dataverse has messages of its own for these, or makes them itself.
-_READ_ONLY = frozenset({"role", "privilege", "businessunit"})
+_READ_ONLY = frozenset({"role", "privilege", "businessunit", "organization"})
+# Who owns a row is a matter of Assign, not of Append.
+_OWNERS = frozenset({"ownerid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,66 +39,106 @@ class Writing:
     edit: Edit
     reading: Reading
 
-    def create(self, table: Table) -> Response:
-        self._refuse(table, "Create")
-        return self._create(table, self.call.body())
+    def create(self, table: Table, payload: Mapping[str, object]) -> Response:
+        row = self.created(table, payload)
+        if self.call.preferences.wants_representation:
+            response = self.reading.representation(table, row, status=201)
+            response.headers["OData-EntityId"] = self._address(table, row)
+            return response
+        return self._done(table, row)
 
-    def update(self, table: Table, row_id: str) -> Response:
+    def update(self, table: Table, key: Key, payload: Mapping[str, object]) -> Response:
         """PATCH: an update, or a create when the row is missing and may be."""
-        row = find(self.edit.connection, table, row_id)
-        expected = self.call.request.headers.get("If-Match")
+        row = find_by(self.edit.connection, table, key)
+        headers = self.call.request.headers
         if row is None:
-            if expected is not None:
-                raise no_such_row(table.name, row_id)
-            self._refuse(table, "Create")
-            return self._create(table, self.call.body() | {table.key: row_id})
-        self._refuse_pairs(table, "Update")
-        if self.call.request.headers.get("If-None-Match") == "*":
+            if headers.get("If-Match") is not None:
+                raise no_such_row(table.name, key.text)
+            return self.create(table, {**payload, **key.values})
+        if headers.get("If-None-Match") == "*":
             raise WebApiError(
                 412, DUPLICATE_KEY, "A record with matching key values already exists."
             )
-        self._insist_on_version(row, expected)
-        self._insist_on_reach(table, row, "Write")
-        row = self.edit.update(table, row, self.call.body())
+        self._insist_on_version(row, headers.get("If-Match"))
+        row = self.updated(table, row, payload)
         if self.call.preferences.wants_representation:
             return self.reading.representation(table, row, status=200)
         return self._done(table, row)
 
-    def delete(self, table: Table, row_id: str) -> Response:
+    def delete(self, table: Table, key: Key) -> Response:
         self._refuse(table, "Delete")
-        row = self._row(table, row_id)
+        row = self._row(table, key)
         self._insist_on_version(row, self.call.request.headers.get("If-Match"))
         self._insist_on_reach(table, row, "Delete")
         self.edit.delete(table, row)
         return no_content()
 
-    def reference(self, table: Table, row_id: str, property_name: str) -> Response:
+    def set_property(self, table: Table, key: Key, name: str) -> Response:
+        """PUT `accounts(id)/name` sets one property, DELETE empties it."""
+        column = table.by_wire.get(name)
+        if column is None or column.is_lookup:
+            raise no_such_property(name, type_name=table.name)
+        is_delete = self.call.request.method == "DELETE"
+        value = None if is_delete else self.call.body().get("value")
+        row = self._row(table, key)
+        self._insist_on_version(row, self.call.request.headers.get("If-Match"))
+        self.updated(table, row, {name: value})
+        return no_content()
+
+    def reference(self, table: Table, key: Key, property_name: str) -> Response:
         """POST, PUT or DELETE `…/property/$ref`, or `…/property(id)/$ref`."""
-        row = self._row(table, row_id)
-        self._insist_on_reach(table, row, "Write")
+        row = self._row(table, key)
         keyed = split_key(property_name)
         name = keyed[0] if keyed else property_name
         pairs = self.edit.schema.intersects.get(name)
         if pairs is not None:
-            return self._pair(table, row_id, pairs, keyed[1] if keyed else None)
+            self._insist_on_reach(table, row, "Write")
+            return self._pair(table, str(row[table.key]), pairs, keyed)
+        collection = self.edit.schema.collections.get((table.name, name))
+        if collection is not None:
+            return self._link(table, row, name, keyed)
         if name not in table.binds or not table.binds[name][0].settable:
             raise no_such_resource(property_name)
         is_delete = self.call.request.method == "DELETE"
         value = None if is_delete else self.call.body().get("@odata.id")
-        self.edit.update(table, row, {f"{name}@odata.bind": value})
+        self.updated(table, row, {f"{name}{BIND}": value})
         return no_content()
 
+    def created(self, table: Table, payload: Mapping[str, object]) -> Row:
+        """:raises WebApiError: the caller may not, or the payload does not fit."""
+        self._refuse(table, "Create")
+        within = security.reach(
+            self.edit.connection, self.call.caller, table=table, verb="Create"
+        )
+        row = self.edit.create(table, payload)
+        if not within.includes(table, row):
+            raise security.denied(self.call.caller, table=table, verb="Create", depth=8)
+        self._insist_on_links(table, row, payload)
+        return row
+
+    def updated(self, table: Table, row: Row, payload: Mapping[str, object]) -> Row:
+        """:raises WebApiError: the caller may not, or the payload does not fit."""
+        if not table.is_writable:
+            raise not_supported(table, "Update")
+        self._insist_on_reach(table, row, "Write")
+        after = self.edit.update(table, row, payload)
+        if after.get("_ownerid_value") != row.get("_ownerid_value"):
+            self._insist_on_reach(table, row, "Assign")
+        self._insist_on_links(table, after, payload)
+        return after
+
     def _pair(
-        self, table: Table, row_id: str, pairs: Table, other_id: str | None
+        self, table: Table, row_id: str, pairs: Table, keyed: tuple[str, str] | None
     ) -> Response:
         intersect = pairs.intersect
         assert intersect is not None
         if table.name not in {intersect.first, intersect.second}:
             raise no_such_resource(intersect.relationship)
         is_first = table.name == intersect.first
-        wanted = intersect.second if is_first else intersect.first
-        if other_id is None:
-            other_id = self._referred(wanted)
+        wanted = self.edit.schema.tables[
+            intersect.second if is_first else intersect.first
+        ]
+        other_id = self._referred(wanted, keyed)
         first, second = (row_id, other_id) if is_first else (other_id, row_id)
         if self.call.request.method == "DELETE":
             self.edit.disassociate(pairs, first=first, second=second)
@@ -102,30 +146,41 @@ class Writing:
             self.edit.associate(pairs, first=first, second=second)
         return no_content()
 
-    def _referred(self, wanted: str) -> str:
+    def _link(
+        self, table: Table, row: Row, name: str, keyed: tuple[str, str] | None
+    ) -> Response:
+        """Let a row of a collection refer to this one, or no more."""
+        source, column = self.edit.schema.collections[table.name, name]
+        way = next(n for n in column.navigations if n.relationship == name)
+        other_id = self._referred(source, keyed)
+        other = find(self.edit.connection, source, other_id)
+        assert other is not None
+        is_delete = self.call.request.method == "DELETE"
+        address = f"{table.entity_set}({row[table.key]})"
+        bound = {f"{way.name}{BIND}": None if is_delete else address}
+        self.updated(source, other, bound)
+        return no_content()
+
+    def _referred(self, wanted: Table, keyed: tuple[str, str] | None) -> str:
+        """Return the id of the other row of `$ref`, which must be of this table."""
+        connection = self.edit.connection
+        if keyed is not None:
+            row = find_by(connection, wanted, read_key(wanted, keyed[1]))
+            if row is None:
+                raise no_such_row(wanted.name, keyed[1])
+            return str(row[wanted.key])
         is_delete = self.call.request.method == "DELETE"
         text = (
             self.call.options.get("$id")
             if is_delete
             else self.call.body().get("@odata.id")
         )
-        other, other_id = read_reference(self.edit.connection, self.edit.schema, text)
-        if other.name != wanted:
-            raise bad_payload(f"A reference to a {wanted} is needed.")
-        return other_id
-
-    def _create(self, table: Table, payload: Mapping[str, object]) -> Response:
-        within = security.reach(
-            self.edit.connection, self.call.caller, table=table, verb="Create"
+        other, other_id = resolve(
+            connection, self.edit.schema, text, references=self.call.references
         )
-        row = self.edit.create(table, payload)
-        if not within.includes(table, row):
-            raise security.denied(self.call.caller, table=table, verb="Create", depth=8)
-        if self.call.preferences.wants_representation:
-            response = self.reading.representation(table, row, status=201)
-            response.headers["OData-EntityId"] = self._address(table, row)
-            return response
-        return self._done(table, row)
+        if other.name != wanted.name:
+            raise bad_payload(f"A reference to a {wanted.name} is needed.")
+        return other_id
 
     def _done(self, table: Table, row: Row) -> Response:
         address = self._address(table, row)
@@ -134,16 +189,31 @@ class Writing:
     def _address(self, table: Table, row: Row) -> str:
         return f"{self.call.base}/{table.entity_set}({row[table.key]})"
 
-    def _row(self, table: Table, row_id: str) -> Row:
-        row = find(self.edit.connection, table, row_id)
+    def _row(self, table: Table, key: Key) -> Row:
+        row = find_by(self.edit.connection, table, key)
         if row is None:
-            raise no_such_row(table.name, row_id)
+            raise no_such_row(table.name, key.text)
         return row
 
     def _insist_on_reach(self, table: Table, row: Row, verb: str) -> None:
         security.insist_on_row(
             self.edit.connection, self.call.caller, table=table, row=row, verb=verb
         )
+
+    def _insist_on_links(
+        self, table: Table, row: Row, payload: Mapping[str, object]
+    ) -> None:
+        """A row may refer to another by Append on it and AppendTo on the other."""
+        named = {name.removesuffix(BIND) for name in payload if payload[name]}
+        for name in named & table.binds.keys():
+            column, _ = table.binds[name]
+            if row[column.wire] is None or column.name in _OWNERS:
+                continue
+            self._insist_on_reach(table, row, "Append")
+            target = self.edit.schema.tables[str(row[column.note])]
+            other = find(self.edit.connection, target, str(row[column.wire]))
+            if other is not None:
+                self._insist_on_reach(target, other, "AppendTo")
 
     def _insist_on_version(self, row: Row, expected: str | None) -> None:
         if expected is not None and expected not in {"*", row[ETAG]}:
@@ -155,16 +225,11 @@ class Writing:
             )
 
     def _refuse(self, table: Table, message: str) -> None:
-        self._refuse_pairs(table, message)
-        if table.name in _READ_ONLY:
-            raise _not_supported(table, message)
-
-    def _refuse_pairs(self, table: Table, message: str) -> None:
-        if table.intersect is not None or table.name == "privilege":
-            raise _not_supported(table, message)
+        if not table.is_writable or table.name in _READ_ONLY:
+            raise not_supported(table, message)
 
 
-def _not_supported(table: Table, message: str) -> WebApiError:
+def not_supported(table: Table, message: str) -> WebApiError:
     return WebApiError(
         405,
         "0x80040800",

@@ -89,10 +89,17 @@ def test_tables_are_filtered_by_flags_names_enums_and_managed_properties(contoso
     }
     assert "teammembership" in found("IsIntersect eq true")
     assert found("ChangeTrackingEnabled eq false and IsIntersect eq false") == {
-        "privilege"
+        "organization",
+        "privilege",
     }
     owned = "OwnershipType eq Microsoft.Dynamics.CRM.OwnershipTypes'UserOwned'"
-    assert found(f"{owned} and IsActivity eq false") == {"account", "contact"}
+    assert found(f"{owned} and IsActivity eq false") == {
+        "account",
+        "annotation",
+        "contact",
+        "postfollow",
+        "syncerror",
+    }
     assert "role" in found("CanChangeTrackingBeEnabled/Value eq true")
 
 

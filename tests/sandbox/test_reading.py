@@ -69,7 +69,18 @@ def test_the_target_of_a_lookup_is_told_when_asked_for(contoso):
     asked, unasked = contoso.rows(path, Prefer=TARGETS)[0], contoso.rows(path)[0]
 
     assert asked[note] in {"systemuser", "team"}
-    assert note not in unasked
+    assert set(asked) - {note} == set(unasked)
+    assert set(unasked) == {"@odata.etag", "accountid", "_ownerid_value"}
+
+
+def test_selecting_every_column_is_selecting_none(contoso):
+    whole = contoso.get("accounts?$top=3", Prefer=TARGETS).json()["value"]
+    columns = [name for name in contoso.rows("accounts?$top=1")[0] if "@" not in name]
+
+    selected = f"accounts?$top=3&$select={','.join(reversed(columns))}"
+
+    assert contoso.get(selected, Prefer=TARGETS).json()["value"] == whole
+    assert contoso.rows(selected)[0].keys() == {"@odata.etag", *columns}
 
 
 def test_a_null_lookup_has_no_target(contoso):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -75,6 +76,20 @@ def test_data_of_another_scale_is_not_mistaken_for_the_one_asked_for(tmp_path):
 
     with pytest.raises(OtherDataError, match="scale 5, not 6"):
         start(tmp_path, scale=6)
+
+
+def test_data_of_an_older_form_is_made_anew(tmp_path):
+    start(tmp_path, scale=5).stop()
+    with closing(sqlite3.connect(tmp_path / "sandbox" / "contoso.db")) as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'form'")
+        connection.execute("DROP TABLE rows_product")
+        connection.commit()
+
+    running = start(tmp_path, scale=5)
+    rows = as_application(running).rows("products")
+    running.stop()
+
+    assert rows
 
 
 def test_the_same_seed_makes_the_same_rows(tmp_path):

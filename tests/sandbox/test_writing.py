@@ -304,3 +304,40 @@ def test_completing_a_task_sets_its_status(contoso):
     ).json()
 
     assert (task["statuscode"], row["statuscode"]) == (2, 5)
+
+
+def test_a_note_goes_with_the_row_it_is_about(contoso):
+    account = contoso.created("accounts", name="Noted")
+    path = f"accounts({account['accountid']})"
+    note = contoso.created(
+        "annotations", **{"notetext": "x", "objectid_account@odata.bind": path}
+    )
+
+    contoso.api("DELETE", path)
+
+    assert note["objecttypecode"] == "account"
+    assert contoso.get(f"annotations({note['annotationid']})").status_code == 404
+
+
+def test_multiple_writes_are_all_or_nothing(contoso):
+    action = "accounts/Microsoft.Dynamics.CRM.CreateMultiple"
+    row_id = str(uuid4())
+    good = {"accountid": row_id, "name": "Good"}
+
+    failed = contoso.api("POST", action, {"Targets": [good, {"nosuch": 1}]})
+    before = contoso.get(f"accounts({row_id})").status_code
+    done = contoso.api("POST", action, {"Targets": [good]})
+
+    assert (failed.status_code, before) == (400, 404)
+    assert done.json()["Ids"] == [row_id]
+
+
+def test_details_of_an_error_come_when_asked_for(contoso):
+    plain = contoso.api("POST", "accounts", {"nosuch": 1})
+    full = contoso.api(
+        "POST", "accounts", {"nosuch": 1}, Prefer='odata.include-annotations="*"'
+    )
+
+    detail = "@Microsoft.PowerApps.CDS.InnerError.Message"
+    assert set(plain.json()["error"]) == {"code", "message"}
+    assert full.json()["error"][detail] == plain.json()["error"]["message"]
