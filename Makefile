@@ -18,6 +18,9 @@ up: .venv/up-to-date ## Everything in the foreground, until Ctrl-C
 test: .venv/up-to-date ## The whole suite, on servers of its own; T=path narrows it
 	$(RUN) -m pytest -n 2 --dist worksteal $(T)
 
+bench: .venv/up-to-date ## Figures per CPU-second; ONLY=pulling or serving, JSON=1
+	@$(RUN) -m benchmarks
+
 check: format lint types imports schema deploy test ## Everything CI runs
 
 format: .venv/up-to-date ## Formatting
@@ -44,4 +47,4 @@ deploy: .venv/up-to-date ## Django's own list for production
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
-.PHONY: help demo up test check format lint types imports schema deploy
+.PHONY: help demo up test bench check format lint types imports schema deploy

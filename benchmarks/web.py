@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import zstandard
+
 from benchmarks.world import ROOT, World
 from project.stack import AUDIENCE, local_session
 
@@ -69,10 +71,8 @@ class Phone:
         self.path = f"/sync/v1/orgs/{organization}"
         self.device = uuid4()
         self.model = ""
-        self._headers = {
-            "Authorization": f"Bearer {token}",
-            "Accept-Encoding": coding,
-        }
+        self._coding = coding
+        self._headers = {"Authorization": f"Bearer {token}"}
         self._connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=600)
 
     def register(self) -> None:
@@ -84,20 +84,22 @@ class Phone:
         query = f"device={self.device}&model={self.model}"
         if checkpoint:
             query += f"&checkpoint={checkpoint}"
-        return self._call("GET", f"{self.path}/changes?{query}")
+        return self._call("GET", f"{self.path}/changes?{query}", coding=self._coding)
 
     def download(self) -> tuple[int, str]:
         """Rows and last checkpoint of everything, over as many answers as it takes."""
-        checkpoint, line = None, {"complete": False}
-        while not line["complete"]:
-            body = self.changes(checkpoint).body
+        checkpoint: str | None = None
+        while True:
+            body = decoded(self.changes(checkpoint).body, self._coding)
             line = last_line(body)
-            checkpoint = line["checkpoint"]
-        assert checkpoint is not None
-        return line["rows"], checkpoint
+            checkpoint = str(line["checkpoint"])
+            if line["complete"]:
+                return int(line["rows"]), checkpoint
 
-    def _call(self, method: str, path: str, body: str | None = None) -> Answered:
-        headers = dict(self._headers)
+    def _call(
+        self, method: str, path: str, body: str | None = None, coding: str = "identity"
+    ) -> Answered:
+        headers = self._headers | {"Accept-Encoding": coding}
         if body is not None:
             headers["Content-Type"] = "application/json"
         self._connection.request(method, path, body, headers)
@@ -108,6 +110,16 @@ class Phone:
         return Answered(
             answer.status, content, answer.headers.get("Waystation-Checkpoint")
         )
+
+
+def decoded(body: bytes, coding: str) -> bytes:
+    if coding == "zstd":
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            body, read_across_frames=True
+        )
+        content: bytes = reader.read()
+        return content
+    return body
 
 
 def last_line(body: bytes) -> dict[str, Any]:
@@ -152,7 +164,9 @@ def trust(world: World, organization: UUID) -> None:
     found.save(update_fields=["identity", "ca_certificate"])
 
 
-def repeated(phones: list[Phone], checkpoints: list[str], *, times: int) -> list[Answered]:
+def repeated(
+    phones: list[Phone], checkpoints: list[str], *, times: int
+) -> list[Answered]:
     """Every phone asks so many times, each from a thread; the last answers."""
     answers: list[Answered | None] = [None] * len(phones)
 

@@ -30,14 +30,37 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SANDBOX_PORT = 8643
+_EDITED_AT_ONCE = 1_000
 # 27 columns of the account, of every type that a CRM row has.
-ACCOUNT_COLUMNS = (
-    "accountid accountnumber name ownerid owningbusinessunit statecode statuscode"
-    " createdon modifiedon telephone1 emailaddress1 websiteurl address1_line1"
-    " address1_city address1_postalcode address1_country address1_latitude"
-    " address1_longitude revenue numberofemployees industrycode customertypecode"
-    " creditonhold donotemail description primarycontactid versionnumber"
-).split()
+ACCOUNT_COLUMNS = [
+    "accountid",
+    "accountnumber",
+    "name",
+    "ownerid",
+    "owningbusinessunit",
+    "statecode",
+    "statuscode",
+    "createdon",
+    "modifiedon",
+    "telephone1",
+    "emailaddress1",
+    "websiteurl",
+    "address1_line1",
+    "address1_city",
+    "address1_postalcode",
+    "address1_country",
+    "address1_latitude",
+    "address1_longitude",
+    "revenue",
+    "numberofemployees",
+    "industrycode",
+    "customertypecode",
+    "creditonhold",
+    "donotemail",
+    "description",
+    "primarycontactid",
+    "versionnumber",
+]
 
 
 @dataclass
@@ -83,22 +106,53 @@ class World:
 
     def _await_sandbox(self, process: subprocess.Popen[bytes], ca: Path) -> None:
         while process.poll() is None:
-            with contextlib.suppress(requests.RequestException, OSError):
-                with local_session(ca=ca) as session:
-                    if session.get(f"{self.sandbox_url}/healthz", timeout=5).ok:
-                        return
+            with (
+                contextlib.suppress(requests.RequestException, OSError),
+                local_session(ca=ca) as session,
+            ):
+                if session.get(f"{self.sandbox_url}/healthz", timeout=5).ok:
+                    return
             time.sleep(0.2)
         raise RuntimeError("The sandbox did not start.")
 
-    def control(self, path: str, body: object) -> None:
-        """Use one of the sandbox's own controls."""
+    def edit_accounts(self, count: int) -> None:
+        """Change so many accounts at the source, a thousand a request."""
+        accounts = f"{self.sandbox_url}/api/data/v9.2/accounts"
         with local_session(ca=self.ca) as session:
-            session.post(
-                f"{self.sandbox_url}/_sandbox/{path}",
-                json=body,
-                headers={"Authorization": "Bearer sandbox"},
-                timeout=600,
-            ).raise_for_status()
+            session.headers["Authorization"] = f"Bearer {self._source_token(session)}"
+            session.headers["Prefer"] = f"odata.maxpagesize={_EDITED_AT_ONCE}"
+            url, left = f"{accounts}?$select=accountid", count
+            while left > 0:
+                page = session.get(url, timeout=60).json()
+                targets = [
+                    {
+                        "@odata.type": "Microsoft.Dynamics.CRM.account",
+                        "accountid": row["accountid"],
+                        "description": f"Seen {time.time_ns()}",
+                    }
+                    for row in page["value"][:left]
+                ]
+                answer = session.post(
+                    f"{accounts}/Microsoft.Dynamics.CRM.UpdateMultiple",
+                    json={"Targets": targets},
+                    timeout=600,
+                )
+                answer.raise_for_status()
+                left -= len(targets)
+                url = page.get("@odata.nextLink", "")
+
+    def _source_token(self, session: requests.Session) -> str:
+        answer = session.post(
+            f"{self.sandbox_url}/contoso/oauth2/v2.0/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": "waystation",
+                "client_secret": "sandbox",
+                "scope": f"{self.sandbox_url}/.default",
+            },
+            timeout=30,
+        )
+        return str(answer.json()["access_token"])
 
     def source(self) -> ODataSource:
         from replication.odata.client import open_source

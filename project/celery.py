@@ -26,6 +26,8 @@ BEAT_SCHEDULE = {
     "process-events": {"task": "provisioning.process_events", "schedule": 5.0},
     # Nothing that it purges or watches is urgent.
     "housekeeping": {"task": "replication.housekeeping", "schedule": 60.0},
+    # A minute is the finest that charts of device syncs show.
+    "sample-devices": {"task": "syncapi.sample_devices", "schedule": 60.0},
 }
 # A tick that nobody took in time is worthless: the next one asks the same.
 TICK_EXPIRES = 10

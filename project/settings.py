@@ -23,7 +23,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from project import addresses, embedded, env, keys
+from project import addresses, admin_theme, embedded, env, keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -80,13 +80,14 @@ STAGING_SEED = "replication.staging.install.install"
 # Work
 
 DISPATCH_INTERVAL = timedelta(seconds=2)
-LEASE = timedelta(seconds=90)
+# Renewed while its worker lives; a killed one's work goes on after so long.
+LEASE = timedelta(seconds=30)
 TIME_SLICE = timedelta(seconds=20)
 DEFAULT_INTERVAL = timedelta(
     seconds=env.number("WAYSTATION_INTERVAL_SECONDS", default=30, least=1)
 )
 WORKER_THREADS = env.number("WAYSTATION_WORKER_THREADS", default=16, least=1)
-ORGANIZATION_CONCURRENCY = 4
+ORGANIZATION_CONCURRENCY = 2
 # Only the sandbox lives on loopback; in production that address is an attack.
 SOURCE_ALLOW_LOOPBACK = env.boolean(
     "WAYSTATION_SOURCE_ALLOW_LOOPBACK", default=EMBEDDED
@@ -144,6 +145,8 @@ ADMIN_IDENTITY = (
 DRAIN_FILE = Path(env.text("WAYSTATION_DRAIN_FILE", default=str(DATA / "drain")))
 
 INSTALLED_APPS = [
+    # Before the admin, whose templates and site it replaces.
+    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -183,6 +186,7 @@ TEMPLATES = [
         },
     }
 ]
+UNFOLD = admin_theme.THEME
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -210,13 +214,16 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Waystation administration",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": ["syncapi.admin_api.described.complete"],
 }
 
 # Language and time
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 

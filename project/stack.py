@@ -30,7 +30,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 AUDIENCE = "api://waystation"
 SANDBOX_TENANT = "contoso"
 LOOPBACK = "127.0.0.1,localhost"
-QUEUES = "provisioning,replication,writeback,maintenance"
+# Sources that hang hold the threads of their worker only: what keeps the others
+# going, and brings organizations, has a worker of its own.
+WORKERS = (
+    ("worker", "replication,writeback", "16"),
+    ("upkeep", "provisioning,maintenance", "4"),
+)
 START_LIMIT = 120.0
 STOP_PATIENCE = 10.0
 POLL_INTERVAL = 0.1
@@ -206,12 +211,14 @@ def _trust_in_sandbox(plan: Plan) -> dict[str, str]:
 
 def _start_waystation(stack: Stack) -> None:
     web = stack.run("web", "granian", *_granian_options(stack.plan))
-    stack.run(
-        "worker",
-        *("celery", "--app", "project", "worker", "--pool", "threads"),
-        *("--concurrency", "16", "--queues", QUEUES, "--loglevel", "info"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    )
+    for name, queues, threads in WORKERS:
+        stack.run(
+            name,
+            *("celery", "--app", "project", "worker", "--pool", "threads"),
+            *("--concurrency", threads, "--queues", queues, "--loglevel", "info"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            *("--hostname", f"{name}@%h"),
+        )
     stack.run(
         "beat",
         *("celery", "--app", "project", "beat", "--loglevel", "info"),

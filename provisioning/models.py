@@ -232,6 +232,8 @@ class WorkItem(models.Model):
     # Somebody wants a run that begins later than the one that is going on.
     run_again = models.BooleanField(default=False)
     resync_requested = models.BooleanField(default=False)
+    # An operator has looked at the source: the next full load may delete any share.
+    sweep_accepted = models.BooleanField(default=False, db_default=False)
     completed_once = models.BooleanField(default=False)
 
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -244,6 +246,11 @@ class WorkItem(models.Model):
     last_error = models.TextField(blank=True, default="")
     last_started_at = models.DateTimeField(null=True, blank=True)
     last_succeeded_at = models.DateTimeField(null=True, blank=True)
+
+    # Running totals: what happened between two moments is their difference.
+    pages = models.BigIntegerField(default=0, db_default=0)
+    changes = models.BigIntegerField(default=0, db_default=0)
+    failures = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

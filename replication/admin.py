@@ -2,57 +2,112 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+import msgspec
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from project.errors import SyncError
+from provisioning.admin.reading import ReadOnly, Verb
 from provisioning.models import AuditEntry
+from provisioning.templatetags.waystation import ago, badge
+from replication.domain.profiles import ProfileDef
 from replication.models import Profile
-from replication.services.profiles import publish
+from replication.services import profiles
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    # Generic for the type checker only.
-    _ModelAdmin = admin.ModelAdmin
+
+def _publish(profile: Profile, operator: str) -> None:
+    profiles.publish(profile.organization_id)
+    AuditEntry.objects.create(
+        actor=operator,
+        verb="publish profiles",
+        organization_id=profile.organization_id,
+    )
 
 
 @admin.register(Profile)
-class ProfileAdmin(_ModelAdmin):
+class ProfileAdmin(ReadOnly):
     """Profiles are written through the admin API, which validates them."""
 
-    list_display = ("name", "organization", "tables", "changed_at", "published_at")
-    list_filter = ("organization",)
-    list_select_related = ("organization",)
-    search_fields = ("name", "organization__unique_name")
-    readonly_fields = ("organization", "name", "document", "changed_at", "published_at")
-    actions = ("publish_profiles",)
+    list_display = [
+        "name",
+        "organization",
+        "tables",
+        "assigned",
+        "changed",
+        "published",
+    ]
+    list_filter = ["organization"]
+    list_select_related = ["organization"]
+    search_fields = ["name", "organization__unique_name"]
+    ordering = ["organization__unique_name", "name"]
+    change_form_template = "waystation/profile.html"
+    verbs = (
+        Verb(
+            name="publish",
+            label=gettext_lazy("Publish all profiles of the organization"),
+            act=_publish,
+            icon="publish",
+            question=gettext_lazy(
+                "All saved profiles of the organization become effective: devices"
+                " receive what they gain and delete what they lose."
+            ),
+        ),
+    )
 
-    @admin.display(description=_("tables"))
+    @admin.display(description=gettext_lazy("tables"))
     def tables(self, profile: Profile) -> str:
         return ", ".join(item["table"] for item in profile.document["items"])
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    @admin.display(description=gettext_lazy("assigned to"))
+    def assigned(self, profile: Profile) -> str:
+        return assignments(profile)
 
-    @admin.action(description=_("Publish the profiles of these organizations"))
-    def publish_profiles(
-        self, request: HttpRequest, profiles: QuerySet[Profile]
-    ) -> None:
-        for organization_id in profiles.values_list(
-            "organization", flat=True
-        ).distinct():
-            try:
-                publish(organization_id)
-            except SyncError as error:
-                self.message_user(request, str(error), messages.ERROR)
-                continue
-            AuditEntry.objects.create(
-                actor=request.user.get_username(),
-                verb="publish",
-                organization_id=organization_id,
-            )
+    @admin.display(description=gettext_lazy("changed"), ordering="changed_at")
+    def changed(self, profile: Profile) -> str:
+        return ago(profile.changed_at)
+
+    @admin.display(description=gettext_lazy("published"), ordering="published_at")
+    def published(self, profile: Profile) -> SafeString:
+        return publication(profile)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        profile = self.get_object(request, object_id)
+        extra = dict(extra_context or {})
+        if isinstance(profile, Profile):
+            extra |= {
+                "definition": msgspec.convert(profile.document, type=ProfileDef),
+                "assigned": assignments(profile),
+                "publication": publication(profile),
+            }
+        return super().change_view(request, object_id, form_url, extra)
+
+
+def publication(profile: Profile) -> SafeString:
+    """Whether devices get what is saved."""
+    if profile.published_at is None:
+        return badge(_("never"), "warn")
+    if profile.published_at < profile.changed_at:
+        return badge(_("an older version"), "warn")
+    return badge(_("as saved"), "good")
+
+
+def assignments(profile: Profile) -> str:
+    given = msgspec.convert(profile.document, type=ProfileDef).assignments
+    if given.everyone:
+        return _("everyone")
+    counts = [
+        (len(given.users), _("users")),
+        (len(given.teams), _("teams")),
+        (len(given.roles), _("roles")),
+    ]
+    return ", ".join(f"{n} {what}" for n, what in counts if n) or _("nobody")

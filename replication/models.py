@@ -32,3 +32,41 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.organization_id})"
+
+
+class Sample(models.Model):
+    """What replication had come to at one moment, for charts and the fleet page.
+
+    Pulls, pages, changes and failures are running totals: what happened between two
+    moments is their difference, whichever samples in between are gone.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # None: all organizations together.
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    at = models.DateTimeField()
+    # Unknown while staging does not answer.
+    rows = models.BigIntegerField(null=True)
+    set_aside = models.BigIntegerField(null=True)
+    tables = models.JSONField(default=dict)
+    pulls = models.BigIntegerField()
+    pages = models.BigIntegerField()
+    changes = models.BigIntegerField()
+    failures = models.BigIntegerField()
+    # Of the loaded table that is furthest behind.
+    lag_seconds = models.IntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "at"],
+                nulls_distinct=False,
+                name="replication_one_sample_per_moment",
+            ),
+        ]
+        indexes = [models.Index(fields=["at"], name="replication_sample_at")]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.at}"

@@ -42,6 +42,8 @@ class Device(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_seen_at = models.DateTimeField(null=True, blank=True)
     last_completed_at = models.DateTimeField(null=True, blank=True)
+    # How often it was brought up to date, counted at most once a minute.
+    syncs = models.BigIntegerField(default=0, db_default=0)
 
     reported_at = models.DateTimeField(null=True, blank=True)
     pending_mutations = models.BigIntegerField(null=True, blank=True)
@@ -67,3 +69,30 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.device_id)
+
+
+class DeviceSample(models.Model):
+    """How often an organization's devices had been brought up to date by a moment."""
+
+    id = models.BigAutoField(primary_key=True)
+    # None: all organizations together.
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    at = models.DateTimeField()
+    devices = models.IntegerField()
+    # A running total: syncs between two moments are their difference.
+    syncs = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "at"],
+                nulls_distinct=False,
+                name="syncapi_one_sample_per_moment",
+            ),
+        ]
+        indexes = [models.Index(fields=["at"], name="syncapi_sample_at")]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.at}"

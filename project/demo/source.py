@@ -92,6 +92,15 @@ class Contoso:
             "tables": ["account", "contact", "task"],
         }
 
+    @staticmethod
+    def as_update(event: Mapping[str, object]) -> dict[str, object]:
+        """Return the event that tells Waystation where Contoso is to be found now."""
+        organization = event["organization"]
+        assert isinstance(organization, dict)
+        fixed = ("unique_name", "kind")
+        known = {name: v for name, v in organization.items() if name not in fixed}
+        return {**event, "type": "organization.update", "organization": known}
+
     def organization_id(self) -> str:
         return str(self._get(f"{self.url}/WhoAmI")["OrganizationId"])
 

@@ -81,12 +81,13 @@ class Story:
 
     def _provision(self) -> None:
         self._chapter("An organization comes: Contoso sends a provisioning event")
-        if self._administration.organization(ORGANIZATION) is not None:
-            self._say("It is known from an earlier run.")
-            return
+        known = self._administration.organization(ORGANIZATION)
         event = self._contoso.provision_event(
             event_id=str(uuid4()), occurred_at=datetime.now(UTC).isoformat()
         )
+        if known is not None and known["state"] != "deprovisioned":
+            # From an earlier run, whose source may have had another address.
+            event = self._contoso.as_update(event)
         self._administration.report_event(event)
         self._say(f"{event['type']} {event['id']} was accepted.")
 

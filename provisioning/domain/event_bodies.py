@@ -202,8 +202,10 @@ _IDENTITY = _members(
         "authority": _https_url,
         "issuers": _list_of(_https_url, least=1, most=MOST_ISSUERS),
         "audience": _text(),
+        # Without it no token can be told from another tenant's.
+        "tenant_id": _guid,
     },
-    optional={"tenant_id": _guid},
+    optional={},
 )
 _NAMED = {
     "id": _guid,

@@ -6,6 +6,7 @@ once another worker holds the item, the first one is refused.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,18 +29,23 @@ from provisioning.domain.retries import (
 from provisioning.domain.states import WORKING
 from provisioning.models import WorkItem
 
+logger = logging.getLogger(__name__)
+
 __all__ = [
     "DefectReport",
     "Lease",
     "LeaseLostError",
     "WorkItemStateError",
+    "accept_sweep",
     "claim",
     "finish",
+    "outrun",
     "pause",
     "postpone",
     "reap",
     "renew",
     "resume",
+    "resync",
     "resync_taken",
     "run_now",
     "yield_back",
@@ -62,6 +68,7 @@ class Lease:
     attempts: int
     resync_requested: bool = False
     completed_once: bool = False
+    sweep_accepted: bool = False
 
 
 class LeaseLostError(TransientError):
@@ -118,7 +125,7 @@ SET state = 'leased',
 FROM candidate
 WHERE w.id = candidate.id
 RETURNING w.id, w.organization_id, w.kind, w."table", w.epoch, w.attempts,
-          w.resync_requested, w.completed_once
+          w.resync_requested, w.completed_once, w.sweep_accepted
 """
 
 
@@ -147,6 +154,7 @@ def claim(*, lease: timedelta, only: UUID | None = None) -> Lease | None:
         attempts=row[5],
         resync_requested=row[6],
         completed_once=row[7],
+        sweep_accepted=row[8],
     )
 
 
@@ -158,8 +166,10 @@ def renew(held: Lease, *, lease: timedelta) -> None:
     _change(held, leased_until=Now() + lease)
 
 
-def finish(held: Lease) -> None:
+def finish(held: Lease, *, pages: int = 0, changes: int = 0) -> None:
     """Record a success; the item is due again after its interval.
+
+    The pages and changes that it brought are added to the item's totals.
 
     :raises LeaseLostError: the lease was lost.
     """
@@ -172,18 +182,37 @@ def finish(held: Lease) -> None:
         held,
         **_FREE,
         **_NO_FAILURE,
+        **_more(pages=pages, changes=changes),
         next_due_at=next_due_at,
         last_succeeded_at=Now(),
         completed_once=True,
+        sweep_accepted=False,
     )
 
 
-def yield_back(held: Lease) -> None:
+def yield_back(held: Lease, *, pages: int = 0, changes: int = 0) -> None:
     """Give the item back unfinished: due now, behind the others.
 
     :raises LeaseLostError: the lease was lost.
     """
-    _change(held, **_FREE, **_NO_FAILURE, next_due_at=Now())
+    _change(
+        held,
+        **_FREE,
+        **_NO_FAILURE,
+        **_more(pages=pages, changes=changes),
+        next_due_at=Now(),
+    )
+
+
+def outrun(held: Lease, *, epoch: int) -> None:
+    """Raise the item's epoch above the one that staging knows; it is due at once.
+
+    A catalog that was restored from a backup counts from lower epochs than staging
+    remembers. Where another worker really holds the item, nothing happens.
+    """
+    changed = _held(held).update(**_FREE, next_due_at=Now(), epoch=epoch + 1)
+    if changed:
+        logger.warning("Epoch raised", extra={"work_item_id": str(held.work_item_id)})
 
 
 def postpone(held: Lease, error: SyncError | DefectReport, *, jitter: float) -> None:
@@ -208,6 +237,7 @@ def postpone(held: Lease, error: SyncError | DefectReport, *, jitter: float) -> 
             **_fate(decision),
             leased_until=None,
             attempts=attempts,
+            failures=F("failures") + 1,
             last_failure=failure.value,
             last_error_code=_code(error),
             last_error=_message(error),
@@ -235,6 +265,7 @@ def reap() -> int:
         ),
         leased_until=None,
         next_due_at=Now(),
+        failures=F("failures") + 1,
         last_error_code=LeaseLostError.code,
         last_error="The worker did not come back before its lease ran out.",
     )
@@ -267,6 +298,29 @@ def run_now(work_item_id: UUID) -> None:
     _insist(
         make_due(WorkItem.objects.filter(pk=work_item_id)), work_item_id, verb="run"
     )
+
+
+def resync(work_item_id: UUID) -> None:
+    """Ask for a full load of the item's table; a paused one does it once resumed.
+
+    :raises WorkItemStateError: it is not a table's.
+    """
+    items = WorkItem.objects.filter(pk=work_item_id, kind=WorkItem.Kind.TABLE)
+    _insist(items.count(), work_item_id, verb="resynced")
+    request_resync(items)
+
+
+def accept_sweep(work_item_id: UUID) -> None:
+    """Let the running full load of the table delete however much it finds gone.
+
+    Good for one complete pull; the item is tried again at once.
+
+    :raises WorkItemStateError: it is not a table's.
+    """
+    items = WorkItem.objects.filter(pk=work_item_id, kind=WorkItem.Kind.TABLE)
+    _insist(items.update(sweep_accepted=True), work_item_id, verb="swept")
+    revive(items)
+    make_due(items)
 
 
 def make_due(items: QuerySet[WorkItem]) -> int:
@@ -314,6 +368,10 @@ def _held(held: Lease) -> QuerySet[WorkItem]:
 def _change(held: Lease, **columns: object) -> None:
     if _held(held).update(**columns) == 0:
         raise _lost(held)
+
+
+def _more(*, pages: int, changes: int) -> dict[str, object]:
+    return {"pages": F("pages") + pages, "changes": F("changes") + changes}
 
 
 def _lost(held: Lease) -> LeaseLostError:

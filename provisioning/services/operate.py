@@ -54,4 +54,6 @@ WORK_ITEM_VERBS: Mapping[str, Callable[[UUID], None]] = {
     "pause": leases.pause,
     "resume": leases.resume,
     "run_now": leases.run_now,
+    "resync": leases.resync,
+    "accept_sweep": leases.accept_sweep,
 }

@@ -45,15 +45,18 @@ def latest(samples: Sequence[tuple[datetime, T]], slots: Slots) -> list[T | None
 
 
 def increases(
-    samples: Sequence[tuple[datetime, int]], slots: Slots
+    samples: Sequence[tuple[datetime, int]],
+    slots: Slots,
+    *,
+    before: int | None = None,
 ) -> list[int | None]:
     """By how much a running total rose in each slot; None where nothing was sampled.
 
-    Samples are in the order of time. A total that fell, because something that it
+    Samples are in the order of time; `before` is the total ahead of the first one, as
+    far as that is known. A total that fell, because something that it
     counted is gone, counts as a rise of nothing.
     """
     found: list[int | None] = [None] * slots.count
-    before: int | None = None
     for at, total in samples:
         rise = 0 if before is None else max(0, total - before)
         before = total

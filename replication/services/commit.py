@@ -38,6 +38,7 @@ def commit_page(
     codec: RowCodec,
     *,
     epoch: int,
+    accepts_sweep: bool = False,
 ) -> Committed:
     """Commit the page with the cursor that follows it.
 
@@ -48,7 +49,9 @@ def commit_page(
         registry.hold_fence(conn, source.definition.name, epoch=epoch)
         merged = merge.merge_page(conn, source, page, codec)
         failpoints.reach("page.merged")
-        swept = sweep(conn, source) if page.is_last and source.loading == "full" else 0
+        swept = 0
+        if page.is_last and source.loading == "full":
+            swept = sweep(conn, source, accepts_any=accepts_sweep)
         completes = page.is_last and source.loading == "first"
         if merged.touched or swept or completes:
             _write_feed(conn, source, completes=completes)

@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from provisioning.services import leases
 from provisioning.services.leases import Lease, LeaseLostError
@@ -44,7 +44,9 @@ def _renew_until(stop: threading.Event, held: Lease, lease: timedelta) -> None:
     ends_at = time.monotonic() + LONGEST.total_seconds()
     try:
         while not stop.wait(lease.total_seconds() / 3) and time.monotonic() < ends_at:
-            leases.renew(held, lease=lease)
+            # A catalog that is away for one beat may be back for the next.
+            with suppress(OperationalError):
+                leases.renew(held, lease=lease)
     except LeaseLostError:
         logger.warning("Lease lost", extra={"work_item_id": str(held.work_item_id)})
     finally:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
+from django.utils import timezone
 from psycopg import sql
 
+from project.errors import SyncError
 from provisioning import queries
+from provisioning.domain.states import WORKING
 from provisioning.models import Organization
+from replication.models import Profile
+from replication.services import samples
+from replication.services.samples import Staged
 from replication.staging import clock, connections
-from replication.staging.connections import StagingUnavailableError
 from replication.visibility import rules
 
 logger = logging.getLogger(__name__)
@@ -22,19 +28,37 @@ DOWNLOAD_TOLERANCE = timedelta(days=7)
 
 
 def keep_house() -> None:
-    """Look after the staging database of every organization that serves devices."""
+    """Look after the staging database of every organization that has one in use."""
     retention = settings.CHECKPOINT_VALIDITY + DOWNLOAD_TOLERANCE
-    serving = (Organization.State.READY, Organization.State.ACTIVE)
-    for organization in queries.live_organizations().filter(state__in=serving):
+    held: dict[UUID, Staged] = {}
+    for organization in queries.live_organizations().filter(state__in=WORKING):
         try:
             with connections.opened(organization.id) as conn:
-                sample_rev(conn)
-                purge(conn, retention=retention)
-        except StagingUnavailableError:
+                held[organization.id] = samples.staged(conn)
+                if organization.may_serve:
+                    sample_rev(conn)
+                    purge(conn, retention=retention)
+        except (SyncError, psycopg.OperationalError) as error:
+            # Whatever is wrong with one, the others are looked after.
             logger.warning(
-                "Staging is unavailable",
-                extra={"organization_id": str(organization.id)},
+                "Housekeeping failed",
+                extra={
+                    "organization_id": str(organization.id),
+                    "error": type(error).__name__,
+                },
             )
+    samples.record(held, now=timezone.now())
+    forget_profiles()
+
+
+def forget_profiles() -> None:
+    """Delete profiles of organizations that are gone.
+
+    One that comes back under the same id must not find old profiles that the next
+    publishing would make effective again.
+    """
+    gone = Organization.State.DEPROVISIONED
+    Profile.objects.filter(organization__state=gone).delete()
 
 
 def sample_rev(conn: psycopg.Connection) -> None:

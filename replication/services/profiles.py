@@ -78,7 +78,7 @@ def publish(organization_id: UUID) -> None:
     published = Policy(
         profiles=tuple(msgspec.convert(p.document, type=ProfileDef) for p in saved)
     )
-    with connections.opened(organization_id) as conn:
+    with connections.reading(organization_id) as conn:
         policy.publish(conn, published)
     now = timezone.now()
     for profile in saved:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import psycopg
+from psycopg import sql
 
 from project.errors import MisconfiguredError, TransientError
 from replication.domain.pages import Cursor, Page
 from replication.domain.tables import TableDef
 from replication.services.commit import commit_page, following
 from replication.source import ResyncRequiredError, Source
-from replication.staging import merge, registry
+from replication.staging import merge, registry, schema
 from replication.staging.registry import SourceTable
 from replication.staging.sweep import begin_full_load
 from replication.visibility import reconcile
@@ -59,6 +60,8 @@ class PullOrder:
     time_slice: timedelta
     renew: Callable[[], None]
     wants_resync: bool = False
+    # An operator has agreed to a full load that deletes a large share of the table.
+    accepts_sweep: bool = False
     resync_begun: Callable[[], None] = field(default=lambda: None)
 
 
@@ -67,9 +70,12 @@ def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Pr
 
     Repeatable after any crash: each page is committed with its cursor.
 
+    :raises UnknownTableError: staging has no such table.
     :raises FencedError: another worker took the table over.
     :raises SyncError: the source failed; what was committed stays.
     """
+    # The fence cannot tell a table that is missing from one that was taken over.
+    _staged(conn, order.table)
     registry.fence(conn, order.table, epoch=order.epoch)
     staged = _staged(conn, order.table)
     merge.prepare(conn, staged.definition)
@@ -91,20 +97,31 @@ def _pull_pages(
     ends_at = time.monotonic() + order.time_slice.total_seconds()
     staged = _staged(conn, order.table)
     codec = source.codec(staged.definition)
+    has_restarted = False
     with _pages(source, staged.definition) as pages:
         while True:
             staged = _staged(conn, order.table)
             try:
                 page = pages.take(staged.cursor)
             except ResyncRequiredError:
-                if staged.cursor is None:
+                # Links that expire as soon as they are given would never end.
+                if staged.cursor is None or has_restarted:
                     raise
                 _restart(conn, order)
+                pages.forget()
+                has_restarted = True
                 continue
             if not page.is_last and time.monotonic() < ends_at:
                 pages.prefetch(following(page))
             page = _without_recreated(conn, source, staged, page)
-            committed = commit_page(conn, staged, page, codec, epoch=order.epoch)
+            committed = commit_page(
+                conn,
+                staged,
+                page,
+                codec,
+                epoch=order.epoch,
+                accepts_sweep=order.accepts_sweep,
+            )
             order.renew()
             progress.pages += 1
             progress.written += committed.written
@@ -128,9 +145,10 @@ def _without_recreated(
     doubtful = [
         key
         for (key,) in conn.execute(
-            "SELECT row_id::text FROM sync.seen"
-            " WHERE source_id = %s AND row_id = ANY(%s::uuid[])",
-            (staged.id, page.deletes),
+            sql.SQL(
+                "SELECT DISTINCT row_id::text FROM {} WHERE row_id = ANY(%s::uuid[])"
+            ).format(schema.seen(staged.id)),
+            (page.deletes,),
         )
     ]
     recreated = {key for key in doubtful if source.has_row(staged.definition, key)}
@@ -164,6 +182,11 @@ class _Pages:
             cursor,
             self._executor.submit(self._source.fetch_page, self._table, cursor),
         )
+
+    def forget(self) -> None:
+        """The table begins anew: links that were followed may come again."""
+        self._fetched = None
+        self._followed.clear()
 
     def _refuse_loops(self, page: Page) -> None:
         if page.next_link is None:

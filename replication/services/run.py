@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import psycopg
 from django.conf import settings
+from django.db import OperationalError
 
 from project.errors import SyncError
 from provisioning import queries
@@ -49,17 +50,31 @@ def run_item(held: Lease) -> None:
         with heartbeat.kept(held, lease=settings.LEASE):
             done = _run(held)
         done()
-    except (LeaseLostError, FencedError):
+    except FencedError as error:
+        logger.warning("Lease lost", extra=labels)
+        leases.outrun(held, epoch=error.epoch)
+    except LeaseLostError:
         logger.warning("Lease lost", extra=labels)
     except SyncError as error:
         logger.warning("Work item failed", extra={**labels, "code": error.code})
         _postpone(held, error)
     except psycopg.OperationalError as error:
         logger.warning("Staging failed", extra={**labels, "sqlstate": error.sqlstate})
-        _postpone(held, StagingUnavailableError("The staging database failed."))
+        message = f"The staging database failed ({error.sqlstate or 'no answer'})."
+        _postpone(held, StagingUnavailableError(message))
+    except OperationalError:
+        # The catalog is down, so nothing can be written; the reaper frees the item.
+        logger.warning("Catalog failed", extra=labels)
     except Exception as error:
         logger.exception("Defect", extra=labels)
-        _postpone(held, DefectReport(type(error).__name__, str(error)))
+        _postpone(held, DefectReport(type(error).__name__, _told(error)))
+
+
+def _told(error: Exception) -> str:
+    """What to show of a defect. PostgreSQL's details quote rows: not those."""
+    if isinstance(error, psycopg.Error):
+        return f"{error.sqlstate} {error.diag.message_primary or ''}".strip()
+    return str(error)
 
 
 def _run(held: Lease) -> Callable[[], None]:
@@ -73,12 +88,14 @@ def _run(held: Lease) -> Callable[[], None]:
         pulled = pull_table(conn, source, _order(held))
     _log(held, pulled)
     if pulled.is_finished:
-        return lambda: _finish_table(held)
-    return lambda: leases.yield_back(held)
+        return lambda: _finish_table(held, pulled)
+    return lambda: leases.yield_back(
+        held, pages=pulled.pages, changes=pulled.written + pulled.deleted
+    )
 
 
-def _finish_table(held: Lease) -> None:
-    leases.finish(held)
+def _finish_table(held: Lease, pulled: Progress) -> None:
+    leases.finish(held, pages=pulled.pages, changes=pulled.written + pulled.deleted)
     progress.table_completed(held)
 
 
@@ -103,6 +120,7 @@ def _order(held: Lease) -> PullOrder:
         time_slice=settings.TIME_SLICE,
         renew=lambda: leases.renew(held, lease=settings.LEASE),
         wants_resync=held.resync_requested,
+        accepts_sweep=held.sweep_accepted,
         resync_begun=lambda: leases.resync_taken(held),
     )
 
@@ -110,5 +128,11 @@ def _order(held: Lease) -> PullOrder:
 def _postpone(held: Lease, error: SyncError | DefectReport) -> None:
     try:
         leases.postpone(held, error, jitter=random.random())  # noqa: S311  not a secret
-    except LeaseLostError:
-        logger.warning("Lease lost", extra={"work_item_id": str(held.work_item_id)})
+    except (LeaseLostError, OperationalError) as reason:
+        logger.warning(
+            "Failure not recorded",
+            extra={
+                "work_item_id": str(held.work_item_id),
+                "reason": type(reason).__name__,
+            },
+        )

@@ -11,13 +11,14 @@ from uuid import UUID
 import psycopg
 
 from replication.staging import clock, connections
-from replication.visibility import model
+from replication.visibility import model, subscriptions
 from replication.visibility.access import OfflineNotAllowedError
 from replication.visibility.answer import (
     Answer,
     ChangesRequest,
     ModelChangedError,
     NotReadyError,
+    is_security_stale,
 )
 from replication.visibility.cached_access import cached_access
 from replication.visibility.checkpoints import Checkpoint
@@ -75,7 +76,10 @@ def find_user(organization_id: UUID, *, object_id: UUID) -> SyncUser | None:
         try:
             row = conn.execute(
                 "SELECT systemuserid, coalesce(fullname, '') FROM data.systemuser"
-                " WHERE azureactivedirectoryobjectid = %s AND isdisabled IS NOT TRUE",
+                " WHERE azureactivedirectoryobjectid = %s AND isdisabled IS NOT TRUE"
+                # Two users with one object id are the source's error; the choice
+                # between them must at least be the same every time.
+                " ORDER BY systemuserid LIMIT 1",
                 (object_id,),
             ).fetchone()
         except psycopg.errors.UndefinedTable as error:
@@ -140,7 +144,19 @@ def _is_up_to_date(
     if checkpoint.model != request.model:
         return False
     head = _head(organization_id, head_age)
-    return checkpoint.epoch == head.epoch and checkpoint.is_settled_at(head.rev)
+    if checkpoint.epoch != head.epoch or not checkpoint.is_settled_at(head.rev):
+        return False
+    _keep_sets(organization_id, checkpoint)
+    return True
+
+
+def _keep_sets(organization_id: UUID, checkpoint: Checkpoint) -> None:
+    """A device that only ever hears of nothing new keeps its sets alive as well."""
+    names = checkpoint.grants_ids() | checkpoint.columns_ids()
+    overdue = subscriptions.overdue(checkpoint.epoch, names)
+    if overdue:
+        with connections.reading(organization_id) as conn:
+            subscriptions.keep(conn, checkpoint.epoch, overdue)
 
 
 def _head(organization_id: UUID, head_age: timedelta) -> _Head:
@@ -148,7 +164,8 @@ def _head(organization_id: UUID, head_age: timedelta) -> _Head:
     head = _heads.get(organization_id)
     if head is None or now - head.read_at >= head_age.total_seconds():
         with connections.reading(organization_id) as conn:
-            reading = clock.read(conn)
+            # Stale security is told where answers are computed, not here.
+            reading = None if is_security_stale(conn) else clock.read(conn)
         epoch = reading.epoch if reading else UUID(int=0)
         head = _Head(epoch, reading.rev if reading else -1, now)
         _heads[organization_id] = head

@@ -28,7 +28,8 @@ def table_status(organization_id: UUID) -> list[TableStatus]:
 
     :raises StagingUnavailableError: the staging database does not answer.
     """
-    with connections.reading(organization_id) as conn:
+    # One snapshot: while metadata loads, tables appear between two statements.
+    with connections.reading(organization_id) as conn, connections.snapshot(conn):
         figures = {
             name: rest
             for name, *rest in conn.execute(

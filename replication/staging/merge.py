@@ -171,7 +171,7 @@ def _write(
     refused: Sequence[SetAside] = ()
     if not _copied(conn, _INCOMING, table, lines):
         refused = quarantine.copy_what_fits(conn, _INCOMING, table, lines)
-    _merge(conn, table)
+    _merge(conn, source)
     return *_count(conn), refused
 
 
@@ -185,12 +185,23 @@ def _copied(
     try:
         with conn.transaction(), conn.cursor() as cursor, cursor.copy(copy) as stream:
             stream.write(lines)
-    except (psycopg.DataError, psycopg.errors.UniqueViolation):
+    except quarantine.REFUSALS:
         return False
     return True
 
 
-def _merge(conn: psycopg.Connection, table: TableDef) -> None:
+def _newer(source: SourceTable) -> sql.SQL:
+    """What a version must be to replace the stored one.
+
+    A full load takes the source as it is now: after a restore its versions are
+    lower than those that were read before.
+    """
+    orders = source.definition.version_column and source.loading != "full"
+    return sql.SQL(">" if orders else "IS DISTINCT FROM")
+
+
+def _merge(conn: psycopg.Connection, source: SourceTable) -> None:
+    table = source.definition
     names = schema.copied_names(table)
     comma = sql.SQL(", ")
     conn.execute(
@@ -208,7 +219,7 @@ def _merge(conn: psycopg.Connection, table: TableDef) -> None:
             incoming=_INCOMING,
             row_id=columns.row_id(table),
             version=sql.Identifier(columns.VERSION),
-            newer=sql.SQL(">" if table.version_column else "IS DISTINCT FROM"),
+            newer=_newer(source),
             assignments=comma.join(sql.SQL("{0} = i.{0}").format(n) for n in names),
             names=comma.join(names),
             values=comma.join(sql.SQL("i.{}").format(n) for n in names),

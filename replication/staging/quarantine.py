@@ -15,13 +15,54 @@ from replication.staging.registry import SourceTable
 _ARRIVED = sql.Identifier("arrived")
 
 
+# How PostgreSQL refuses rows: a value, a repeated key, a row that fits no block.
+REFUSALS = (
+    psycopg.DataError,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.ProgramLimitExceeded,
+)
+
+
 def copy_what_fits(
     conn: psycopg.Connection, target: sql.Identifier, table: TableDef, lines: bytes
 ) -> Sequence[SetAside]:
-    """COPY the lines whose values PostgreSQL accepts; return the other rows.
+    """COPY the lines that PostgreSQL accepts; return the other rows.
 
     Slow on purpose: it runs only for a page that a plain COPY has refused.
     """
+    try:
+        with conn.transaction():
+            return _copy_valid(conn, target, table, lines)
+    except psycopg.errors.ProgramLimitExceeded:
+        return _copy_halves(conn, target, table, lines)
+
+
+def _copy_halves(
+    conn: psycopg.Connection, target: sql.Identifier, table: TableDef, lines: bytes
+) -> Sequence[SetAside]:
+    """Find the rows that are too wide for a block by halving the page."""
+    rows = lines.splitlines(keepends=True)
+    if len(rows) == 1:
+        return [_too_wide(table, rows[0])]
+    middle = len(rows) // 2
+    refused: list[SetAside] = []
+    for half in (rows[:middle], rows[middle:]):
+        refused += copy_what_fits(conn, target, table, b"".join(half))
+    return refused
+
+
+def _too_wide(table: TableDef, line: bytes) -> SetAside:
+    names = [name.as_string() for name in schema.copied_names(table)]
+    key_column = columns.quoted(table.key[0]) if table.has_guid_key else _key_column()
+    place = names.index(key_column.as_string())
+    key = line.rstrip(b"\n").split(b"\t")[place].decode().lower()
+    reason = "The row is larger than PostgreSQL can store."
+    return SetAside(key=key, column=None, reason=reason)
+
+
+def _copy_valid(
+    conn: psycopg.Connection, target: sql.Identifier, table: TableDef, lines: bytes
+) -> Sequence[SetAside]:
     untyped = sql.SQL(", ").join(
         sql.SQL("{} text").format(name) for name in schema.copied_names(table)
     )

@@ -14,9 +14,16 @@ from replication.domain.tables import TableDef
 
 
 class FencedError(TransientError):
-    """Another worker took the table over while this one was away."""
+    """Another worker took the table over while this one was away.
+
+    `epoch` is the one that staging knows.
+    """
 
     code = "lease_lost"
+
+    def __init__(self, message: str, *, epoch: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +73,7 @@ def fence(conn: psycopg.Connection, name: str, *, epoch: int) -> None:
         (epoch, name, epoch),
     )
     if updated.rowcount == 0:
-        raise FencedError(f"Table {name} was taken over by another worker.")
+        raise _fenced(conn, name)
 
 
 def hold_fence(conn: psycopg.Connection, name: str, *, epoch: int) -> None:
@@ -80,7 +87,15 @@ def hold_fence(conn: psycopg.Connection, name: str, *, epoch: int) -> None:
         (name, epoch),
     )
     if updated.rowcount == 0:
-        raise FencedError(f"Table {name} was taken over by another worker.")
+        raise _fenced(conn, name)
+
+
+def _fenced(conn: psycopg.Connection, name: str) -> FencedError:
+    row = conn.execute(
+        "SELECT fencing_epoch FROM sync.source WHERE name = %s", (name,)
+    ).fetchone()
+    message = f"Table {name} was taken over by another worker."
+    return FencedError(message, epoch=row[0] if row else 0)
 
 
 def store_cursor(conn: psycopg.Connection, name: str, cursor: Cursor | None) -> None:

@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from project.errors import MisconfiguredError
+from replication.domain.tables import SECURITY_TABLES
 from replication.staging import columns, quarantine, schema
 from replication.staging.registry import SourceTable
 
@@ -13,6 +14,8 @@ from replication.staging.registry import SourceTable
 # that answered too little than a table that lost its rows.
 BRAKE_SHARE = 0.5
 BRAKE_ROWS = 100
+# A security table that becomes empty would lock everybody out.
+BRAKE_SECURITY_ROWS = 5
 
 
 class SweepBrakeError(MisconfiguredError):
@@ -39,8 +42,12 @@ def begin_full_load(conn: psycopg.Connection, source: SourceTable) -> None:
         conn.execute(sql.SQL("TRUNCATE {}").format(schema.relation(source.definition)))
 
 
-def sweep(conn: psycopg.Connection, source: SourceTable) -> int:
+def sweep(
+    conn: psycopg.Connection, source: SourceTable, *, accepts_any: bool = False
+) -> int:
     """Delete what this generation has not met, into `touched`; return how many.
+
+    `accepts_any`: an operator has looked at the source and takes the brake off.
 
     :raises SweepBrakeError: too many rows would go; nothing was deleted.
     """
@@ -57,7 +64,7 @@ def sweep(conn: psycopg.Connection, source: SourceTable) -> int:
             seen=schema.seen(source.id),
         )
     ).rowcount
-    if swept > BRAKE_ROWS:
+    if swept and not accepts_any:
         _refuse_mass_deletion(conn, source, swept)
     quarantine.forget_unseen(conn, source)
     return swept
@@ -76,8 +83,15 @@ def _refuse_mass_deletion(
     ).fetchone()
     assert row is not None
     before = row[0] + swept
-    if swept > BRAKE_SHARE * before:
+    if is_suspicious(source.definition.name, swept=swept, before=before):
         raise SweepBrakeError(
             f"The full load of {source.definition.name} would delete {swept} of"
             f" {before} rows; an operator has to look at the source."
         )
+
+
+def is_suspicious(table: str, *, swept: int, before: int) -> bool:
+    """Whether so many rows of the table are unlikely to be gone. Pure."""
+    if table in SECURITY_TABLES and swept == before >= BRAKE_SECURITY_ROWS:
+        return True
+    return swept > BRAKE_ROWS and swept > BRAKE_SHARE * before

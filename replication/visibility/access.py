@@ -60,6 +60,8 @@ class Access:
     """Tables of the user's model by name, in the order of the model."""
 
     user: UUID
+    # The user's object id at the identity provider, as the source says today.
+    object_id: UUID | None
     tables: Mapping[str, TableAccess]
     model: str
     # Every rule whose feed exists in this snapshot, retired ones included.
@@ -71,6 +73,7 @@ class _Member:
     """The user as security sees him."""
 
     holder: Holder
+    object_id: UUID | None
     roles: frozenset[UUID]
 
 
@@ -99,6 +102,7 @@ def access_of(conn: psycopg.Connection, user_id: UUID) -> Access:
             )
     return Access(
         user=user_id,
+        object_id=member.object_id,
         tables=granted,
         model=_model_version(granted),
         known_rules=_known_rules(conn),
@@ -107,7 +111,7 @@ def access_of(conn: psycopg.Connection, user_id: UUID) -> Access:
 
 def _member(conn: psycopg.Connection, user_id: UUID) -> _Member:
     row = conn.execute(
-        "SELECT businessunitid FROM data.systemuser"
+        "SELECT businessunitid, azureactivedirectoryobjectid FROM data.systemuser"
         " WHERE systemuserid = %s AND isdisabled IS NOT TRUE",
         (user_id,),
     ).fetchone()
@@ -128,7 +132,7 @@ def _member(conn: psycopg.Connection, user_id: UUID) -> _Member:
     held = frozenset(role for row in roles for role in row if role is not None)
     if not held:
         raise OfflineNotAllowedError("The user holds no role.")
-    return _Member(holder=holder, roles=held)
+    return _Member(holder=holder, object_id=row[1], roles=held)
 
 
 def _items(conn: psycopg.Connection, member: _Member) -> dict[str, list[ProfileItem]]:

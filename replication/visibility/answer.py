@@ -20,7 +20,7 @@ from replication.domain.tables import SECURITY_TABLES
 from replication.staging import clock, connections
 from replication.staging.clock import ClockReading
 from replication.visibility import holdings, rows, subscriptions
-from replication.visibility.access import Access
+from replication.visibility.access import Access, OfflineNotAllowedError
 from replication.visibility.cached_access import cached_access
 from replication.visibility.checkpoints import Checkpoint
 from replication.visibility.holdings import Holdings
@@ -44,14 +44,27 @@ class NotReadyError(TransientError):
     code = "not_ready"
 
 
+def is_security_stale(conn: psycopg.Connection) -> bool:
+    """A security table was last complete too long ago to be believed."""
+    row = conn.execute(
+        "SELECT count(*) FROM sync.source WHERE name = ANY(%s)"
+        " AND last_complete_at < now() - %s::interval",
+        (list(SECURITY_TABLES), SECURITY_STALE_AFTER),
+    ).fetchone()
+    return row != (0,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesRequest:
+    """`object_id`, if given, must still be the user's at the identity provider."""
+
     user_id: UUID
     device_id: UUID
     model: str
     checkpoint: Checkpoint | None = None
     reset: frozenset[str] = frozenset()
     digest: bool = False
+    object_id: UUID | None = None
 
 
 class Answer:
@@ -152,6 +165,8 @@ class Answer:
             self._held = self._load(conn, reading)
         self._check_history(reading)
         access = cached_access(conn, self._request.user_id, reading)
+        if self._request.object_id not in (None, access.object_id):
+            raise OfflineNotAllowedError("The user belongs to somebody else now.")
         if access.model != self._request.model:
             return None
         self._held, resets = holdings.brought_up_to(
@@ -191,12 +206,7 @@ class Answer:
             raise ResyncRequiredError("The checkpoint is from another epoch.")
         if checkpoint is not None and checkpoint.seen > reading.rev:
             raise NotReadyError("Staging is behind what the device has seen.")
-        row = conn.execute(
-            "SELECT count(*) FROM sync.source WHERE name = ANY(%s)"
-            " AND last_complete_at < now() - %s::interval",
-            (list(SECURITY_TABLES), SECURITY_STALE_AFTER),
-        ).fetchone()
-        if row != (0,):
+        if is_security_stale(conn):
             raise NotReadyError("The security tables are stale.")
 
     def _check_history(self, reading: ClockReading) -> None:

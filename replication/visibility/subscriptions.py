@@ -110,6 +110,21 @@ def store(
         _cache.note_written(epoch, name)
 
 
+def keep(conn: psycopg.Connection, epoch: UUID, names: Iterable[str]) -> None:
+    """Refresh the dates of sets that a checkpoint goes on naming."""
+    conn.execute(
+        "UPDATE sync.subscription SET named_at = now() WHERE id = ANY(%s)",
+        (list(names),),
+    )
+    for name in names:
+        _cache.note_written(epoch, name)
+
+
+def overdue(epoch: UUID, names: Iterable[str]) -> list[str]:
+    """Those of the sets whose dates this process has not refreshed of late."""
+    return [name for name in names if not _cache.is_fresh(epoch, name)]
+
+
 def note_presented(
     conn: psycopg.Connection, *, device_id: UUID, user_id: UUID, rev: int
 ) -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -58,12 +58,22 @@ class ServiceToken(BaseAuthentication):
 
 
 class IsOperator(BasePermission):
-    """A member of the staff with a session, or a service with its token."""
+    """A service with its token, or a member of the staff with a session.
+
+    Staff may look with the right to view organizations, and act with the right to
+    change them: the same rights as in the admin.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if isinstance(request.user, Service):
+        user = request.user
+        if isinstance(user, Service):
             return True
-        return request.user.is_active and request.user.is_staff
+        verb = "view" if request.method in SAFE_METHODS else "change"
+        return (
+            user.is_active
+            and user.is_staff
+            and user.has_perm(f"provisioning.{verb}_organization")
+        )
 
 
 class ServiceTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped library

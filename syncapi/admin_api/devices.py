@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from syncapi.admin_api import paging
+from syncapi.admin_api import described, paging
 from syncapi.admin_api.authentication import operator_of
 from syncapi.admin_api.organizations import named
 from syncapi.admin_api.paging import Order, page_of
@@ -49,7 +49,11 @@ class DeviceBody(serializers.Serializer[Device]):
 class Devices(OperatorView):
     """GET: the organization's devices."""
 
-    @extend_schema(parameters=paging.PARAMETERS, responses=DeviceBody(many=True))
+    @extend_schema(
+        operation_id="devices",
+        parameters=[described.ORGANIZATION, *paging.PARAMETERS],
+        responses=described.page_of(DeviceBody),
+    )
     def get(self, request: Request, org: str) -> Response:
         page = page_of(
             Device.objects.filter(organization=named(org)),
@@ -62,7 +66,12 @@ class Devices(OperatorView):
 class DeviceVerb(OperatorView):
     """POST: revoke, wipe or restore."""
 
-    @extend_schema(operation_id="device_verb", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="device_verb",
+        parameters=[described.ORGANIZATION, described.verb(VERBS)],
+        request=None,
+        responses={204: None},
+    )
     def post(self, request: Request, org: str, device: UUID, verb: str) -> Response:
         if verb not in VERBS:
             raise Http404

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from provisioning.services import events
+from syncapi.admin_api import described
 from syncapi.admin_api.view import OperatorView
 
 
@@ -24,7 +24,7 @@ class Events(OperatorView):
 
     @extend_schema(
         operation_id="receive_event",
-        request=OpenApiTypes.OBJECT,
+        request={"application/json": described.EVENT},
         responses={200: ReceiptBody, 202: ReceiptBody},
     )
     def post(self, request: Request) -> Response:

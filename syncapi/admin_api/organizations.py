@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from provisioning import queries
 from provisioning.models import AuditEntry, Organization
 from provisioning.services import operate
-from syncapi.admin_api import paging
+from syncapi.admin_api import described, paging
 from syncapi.admin_api.authentication import operator_of
 from syncapi.admin_api.paging import Order, page_of
 from syncapi.admin_api.view import OperatorView
@@ -51,7 +51,7 @@ class OrganizationBody(serializers.Serializer[Organization]):
     failed_step = serializers.CharField()
     last_error = serializers.CharField()
     created_at = serializers.DateTimeField()
-    last_served_at = serializers.DateTimeField()
+    last_served_at = serializers.DateTimeField(allow_null=True)
 
     def get_stage(self, organization: Organization) -> str:
         """How far provisioning has come, whatever holds it up now."""
@@ -105,7 +105,11 @@ class AuditBody(serializers.Serializer[AuditEntry]):
 class Organizations(OperatorView):
     """GET: the organizations that live, by name."""
 
-    @extend_schema(parameters=paging.PARAMETERS, responses=OrganizationBody(many=True))
+    @extend_schema(
+        operation_id="organizations",
+        parameters=paging.PARAMETERS,
+        responses=described.page_of(OrganizationBody),
+    )
     def get(self, request: Request) -> Response:
         page = page_of(
             queries.live_organizations(),
@@ -118,7 +122,11 @@ class Organizations(OperatorView):
 class OneOrganization(OperatorView):
     """GET: state, stage, progress, rows, lag and last errors."""
 
-    @extend_schema(operation_id="organization", responses=OrganizationDetail)
+    @extend_schema(
+        operation_id="organization",
+        parameters=[described.ORGANIZATION],
+        responses=OrganizationDetail,
+    )
     def get(self, request: Request, org: str) -> Response:
         organization = named(org)
         tables = progress.tables_of(organization, now=timezone.now())
@@ -131,7 +139,11 @@ class OneOrganization(OperatorView):
 class Tables(OperatorView):
     """GET: every table's work, rows and lag."""
 
-    @extend_schema(operation_id="tables", responses=TableBody(many=True))
+    @extend_schema(
+        operation_id="tables",
+        parameters=[described.ORGANIZATION],
+        responses=described.page_of(TableBody),
+    )
     def get(self, request: Request, org: str) -> Response:
         tables = progress.tables_of(named(org), now=timezone.now())
         items = [TableBody(table).data for table in tables]
@@ -142,7 +154,13 @@ class OrganizationVerb(OperatorView):
     """POST: suspend, resume, resync or deprovision."""
 
     @extend_schema(
-        operation_id="organization_verb", request=None, responses={204: None}
+        operation_id="organization_verb",
+        parameters=[
+            described.ORGANIZATION,
+            described.verb(operate.ORGANIZATION_VERBS),
+        ],
+        request=None,
+        responses={204: None},
     )
     def post(self, request: Request, org: str, verb: str) -> Response:
         if verb not in operate.ORGANIZATION_VERBS:
@@ -158,7 +176,11 @@ class OrganizationVerb(OperatorView):
 class Audit(OperatorView):
     """GET: who did what, newest first."""
 
-    @extend_schema(parameters=paging.PARAMETERS, responses=AuditBody(many=True))
+    @extend_schema(
+        operation_id="audit",
+        parameters=[described.ORGANIZATION, *paging.PARAMETERS],
+        responses=described.page_of(AuditBody),
+    )
     def get(self, request: Request, org: str) -> Response:
         page = page_of(
             AuditEntry.objects.filter(organization=named(org)),

@@ -21,7 +21,12 @@ MAX_POSITION_CHARS = 200
 
 PARAMETERS = [
     OpenApiParameter("after", str, description="`next` of the page before"),
-    OpenApiParameter("limit", int, description=f"1 to {MAX_LIMIT}"),
+    OpenApiParameter(
+        "limit",
+        # `int` alone cannot say its bounds.
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+        description=f"1 to {MAX_LIMIT}",
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ from provisioning import queries
 from provisioning.models import AuditEntry
 from replication.models import Profile
 from replication.services import profiles, serving
-from syncapi.admin_api import paging
+from syncapi.admin_api import described, paging
 from syncapi.admin_api.authentication import operator_of
 from syncapi.admin_api.organizations import named
 from syncapi.admin_api.paging import Order, page_of
@@ -36,7 +36,11 @@ class ProfileBody(serializers.Serializer[Profile]):
 class Profiles(OperatorView):
     """GET: the organization's profiles as saved, by name."""
 
-    @extend_schema(parameters=paging.PARAMETERS, responses=ProfileBody(many=True))
+    @extend_schema(
+        operation_id="profiles",
+        parameters=[described.ORGANIZATION, *paging.PARAMETERS],
+        responses=described.page_of(ProfileBody),
+    )
     def get(self, request: Request, org: str) -> Response:
         page = page_of(
             Profile.objects.filter(organization=named(org)),
@@ -50,7 +54,15 @@ class OneProfile(OperatorView):
     """PUT: save a profile. Devices see nothing of it before it is published."""
 
     @extend_schema(
-        operation_id="save_profile", request=OpenApiTypes.OBJECT, responses={204: None}
+        operation_id="save_profile",
+        parameters=[
+            described.ORGANIZATION,
+            OpenApiParameter(
+                "name", str, OpenApiParameter.PATH, pattern=f"^{_NAME.pattern}$"
+            ),
+        ],
+        request={"application/json": described.PROFILE},
+        responses={204: None},
     )
     def put(self, request: Request, org: str, name: str) -> Response:
         if not _NAME.fullmatch(name):
@@ -69,7 +81,12 @@ class OneProfile(OperatorView):
 class PublishedProfiles(OperatorView):
     """POST: let devices have what the saved profiles say."""
 
-    @extend_schema(operation_id="publish_profiles", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="publish_profiles",
+        parameters=[described.ORGANIZATION],
+        request=None,
+        responses={204: None},
+    )
     def post(self, request: Request, org: str) -> Response:
         organization = queries.organization_named(org)
 
@@ -84,7 +101,10 @@ class ClientModelOf(OperatorView):
 
     @extend_schema(
         operation_id="client_model",
-        parameters=[OpenApiParameter("user", OpenApiTypes.UUID, required=True)],
+        parameters=[
+            described.ORGANIZATION,
+            OpenApiParameter("user", OpenApiTypes.UUID, required=True),
+        ],
         responses=OpenApiTypes.OBJECT,
     )
     def get(self, request: Request, org: str) -> Response:

@@ -12,14 +12,20 @@ from rest_framework.response import Response
 
 from provisioning.models import WorkItem
 from provisioning.services import operate
-from syncapi.admin_api import paging
+from syncapi.admin_api import described, paging
 from syncapi.admin_api.authentication import operator_of
 from syncapi.admin_api.organizations import named
 from syncapi.admin_api.paging import Order, page_of
 from syncapi.admin_api.view import OperatorView
 
 # The word in the address -> the word of the service.
-VERBS = {"pause": "pause", "resume": "resume", "run": "run_now"}
+VERBS = {
+    "pause": "pause",
+    "resume": "resume",
+    "run": "run_now",
+    "resync": "resync",
+    "accept-sweep": "accept_sweep",
+}
 
 
 class WorkItemBody(serializers.Serializer[WorkItem]):
@@ -45,7 +51,11 @@ class WorkItemBody(serializers.Serializer[WorkItem]):
 class WorkItems(OperatorView):
     """GET: the organization's work items, the metadata's first, then by table."""
 
-    @extend_schema(parameters=paging.PARAMETERS, responses=WorkItemBody(many=True))
+    @extend_schema(
+        operation_id="work_items",
+        parameters=[described.ORGANIZATION, *paging.PARAMETERS],
+        responses=described.page_of(WorkItemBody),
+    )
     def get(self, request: Request, org: str) -> Response:
         page = page_of(
             WorkItem.objects.filter(organization=named(org)),
@@ -57,9 +67,14 @@ class WorkItems(OperatorView):
 
 
 class WorkItemVerb(OperatorView):
-    """POST: pause, resume or run."""
+    """POST: pause, resume, run, resync or accept-sweep."""
 
-    @extend_schema(operation_id="work_item_verb", request=None, responses={204: None})
+    @extend_schema(
+        operation_id="work_item_verb",
+        parameters=[described.ORGANIZATION, described.verb(VERBS)],
+        request=None,
+        responses={204: None},
+    )
     def post(self, request: Request, org: str, item: UUID, verb: str) -> Response:
         known = WorkItem.objects.filter(organization=named(org), pk=item)
         if verb not in VERBS or not known.exists():

@@ -7,7 +7,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from project.errors import RejectedError
@@ -175,7 +176,7 @@ def record_seen(facts: DeviceFacts) -> None:
 
 def record_completed(facts: DeviceFacts) -> None:
     """Note that the device was sent all there is; at most once a minute."""
-    _record(facts, column="last_completed_at")
+    _record(facts, column="last_completed_at", syncs=F("syncs") + 1)
 
 
 def revoke(pk: UUID, *, actor: str) -> None:
@@ -228,7 +229,7 @@ def _decide(pk: UUID, *, actor: str, verb: str, **columns: object) -> None:
     transaction.on_commit(lambda: _known.discard(place))
 
 
-def _record(facts: DeviceFacts, *, column: str) -> None:
+def _record(facts: DeviceFacts, *, column: str, **counted: Combinable) -> None:
     if _recorded.get((facts.pk, column)):
         return
     _recorded.put((facts.pk, column), True)
@@ -236,7 +237,7 @@ def _record(facts: DeviceFacts, *, column: str) -> None:
     is_old = Q(**{f"{column}__isnull": True}) | Q(
         **{f"{column}__lt": Now() - RECORD_INTERVAL}
     )
-    Device.objects.filter(is_old, pk=facts.pk).update(**{column: Now()})
+    Device.objects.filter(is_old, pk=facts.pk).update(**{column: Now()}, **counted)
 
 
 def _row(organization_id: UUID, *, device_id: UUID, lock: bool = False) -> Device:

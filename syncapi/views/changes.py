@@ -152,6 +152,7 @@ def answer(
             checkpoint=_checkpoint(query, holder=holder, signer=signer),
             reset=query.reset,
             digest=query.digest,
+            object_id=device.user_object_id,
         ),
     )
     if isinstance(found, NothingNew):

@@ -71,7 +71,7 @@ def test_a_killed_stack_leaves_nothing_and_the_next_one_ends_when_a_process_does
         (worker,) = [
             pid
             for pid, line in family().items()
-            if "celery --app project worker" in line
+            if "celery --app project worker" in line and "replication" in line
         ]
         os.kill(worker, signal.SIGKILL)
         said = process.stdout.read()

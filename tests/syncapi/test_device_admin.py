@@ -32,7 +32,7 @@ def test_the_list_shows_what_decides(operator, device, django_assert_max_num_que
 def test_each_verb_is_an_action_with_an_audit_entry(operator, device, action, state):
     chosen = {"action": action, "_selected_action": [str(device.pk)]}
 
-    operator.post(reverse(LIST), chosen)
+    operator.post(reverse(LIST), {**chosen, "confirmed": "yes"})
 
     device.refresh_from_db()
     assert (device.state, device.wipe_ordered) == (state, action == "order_wipe")
