@@ -56,8 +56,7 @@ class _Bench:
             return rows
 
         self.phone = phone
-        figure = self._measured(name, target, "rows/CPU-s", ACCOUNTS, download)
-        return figure
+        return self._measured(name, target, "rows/CPU-s", ACCOUNTS, download)
 
     def polls(self, name: str, target: float, times: int, status: int) -> Figure:
         def poll() -> int:
