@@ -22,7 +22,7 @@ from replication.services.serving import Limits
 from replication.services.status import TableStatus, table_status
 from replication.source import Source
 from replication.staging import schema
-from replication.visibility import policy
+from replication.visibility import policy, reconcile
 from tests.fake_dataverse import ACCOUNT, CONTACT, SECURITY, FakeDataverse, table_def
 from tests.fake_dataverse import plain as plain_column
 from tests.replication.databases import SharedDatabase
@@ -113,6 +113,14 @@ class World(Staged):
 
     def publish(self, *profiles: ProfileDef) -> None:
         policy.publish(self.database.kept("test"), Policy(profiles=profiles))
+
+    def rebuild_rules(self) -> None:
+        """Build the rules anew: entries of a build bear no rev of their own."""
+        conn = self.database.kept("test")
+        published = policy.published(conn)
+        for profiles in ((), published.profiles):
+            self.publish(*profiles)
+            reconcile.reconcile(conn)
 
     def execute(self, query: str, *parameters: object) -> None:
         self.database.kept("test").execute(query, parameters)

@@ -26,7 +26,11 @@ def edsger_sees(contoso):
     for number in range(4):
         contoso.add_account(f"North {number}", owner="Nobody", unit="North")
         contoso.add_account(f"Crew {number}", owner="Crew", unit="South")
-    contoso.pull_these("team", "teammembership", "account")
+        if number == 1:
+            contoso.pull_these("team", "teammembership", "account")
+            # Rows that are older than their rule, and rows that are not.
+            contoso.rebuild_rules()
+    contoso.pull("account")
     return contoso
 
 

@@ -12,12 +12,14 @@ from tests.staged import guid
 USER, UNIT, PARENT_CHILD, ORGANIZATION = 1, 2, 4, 8
 
 
-@pytest.fixture
-def sites(contoso):
-    """One account in each unit, of nobody who syncs."""
+@pytest.fixture(params=["younger", "older"])
+def sites(contoso, request):
+    """One account in each unit, of nobody who syncs; older than its rule or not."""
     for unit in ("Contoso", "North", "South", "Port"):
         contoso.add_account(f"Site {unit}", owner="Nobody", unit=unit)
     contoso.pull("account")
+    if request.param == "older":
+        contoso.rebuild_rules()
     return contoso
 
 
@@ -236,6 +238,25 @@ def test_a_user_who_sees_a_row_by_two_ways_keeps_it_when_he_loses_one(sites):
     edsger.sync()
 
     assert edsger.names() == {"Site North"}
+
+
+@pytest.mark.parametrize("kept", [UNIT, PARENT_CHILD])
+def test_a_row_that_never_changed_stays_while_one_way_to_it_does(sites, kept):
+    sites.hire("Edsger", unit="North", account=kept)
+    sites.add_team("Crew", unit="South")
+    sites.join("Edsger", "Crew")
+    sites.hand_over("Site North", to="Crew")
+    sites.pull_these("team", "teammembership", "account")
+    sites.rebuild_rules()
+    edsger = sites.device("Edsger")
+    before = edsger.names()
+
+    sites.leave("Edsger", "Crew")
+    sites.pull("teammembership")
+    edsger.sync()
+
+    assert "Site North" in before
+    assert edsger.names() == before
 
 
 def test_a_row_that_a_user_sees_by_two_ways_stays_when_it_leaves_one(sites):
