@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -142,6 +142,32 @@ class Harness:
         if dict(found) != wanted:
             message = f"Staging of {table}: {difference(dict(found), wanted)}"
             raise MismatchError(message)
+
+    def check_feed(self, table: str) -> None:
+        """Live entries have the owner and the units that their rows have now."""
+        rules = self.conn.execute(
+            "SELECT r.id, r.shape FROM sync.rule r JOIN sync.source s"
+            " ON s.id = r.source_id WHERE s.name = %s AND r.state = 'active'",
+            (table,),
+        ).fetchall()
+        units = self.pulled.rows["businessunit"]
+        for rule, shape in rules:
+            found = self.conn.execute(
+                "SELECT f.row_id::text, o.value::text, u.value::text"
+                " FROM sync.feed f LEFT JOIN sync.key_value o ON o.id = f.k1"
+                " LEFT JOIN sync.key_value u ON u.id = coalesce(f.k3, f.k2)"
+                " WHERE f.rule = %s AND f.live",
+                (rule,),
+            ).fetchall()
+            wanted = {
+                (key, row.get("ownerid"), unit)
+                for key, row in self.pulled.rows[table].items()
+                for unit in _handed_out(shape, row.get("owningbusinessunit"), units)
+            }
+            known = {e for e in found if shape != "deep" or e[2] in units}
+            if known != wanted:
+                message = f"Feed of {table}, {shape}: {sorted(known ^ wanted, key=str)}"
+                raise MismatchError(message)
 
     def check_message(self, device: Device, message: Message) -> None:
         """Nobody is sent what he may not see, nor told to delete what he may."""
@@ -302,3 +328,21 @@ def restore(conn: psycopg.Connection[Any], name: str) -> None:
     ]
     with conn.transaction():
         conn.execute("; ".join([*drops, *deletes, *inserts, *counters]))
+
+
+def _handed_out(
+    shape: str, unit: str | None, units: Mapping[str, Mapping[str, Any]]
+) -> list[str | None]:
+    """By which units a row is handed out: its own, or those above but the topmost."""
+    if shape != "deep":
+        return [unit]
+    line: list[str | None] = []
+    here = unit if unit in units else None
+    while here is not None and here in units and here not in line:
+        line.append(here)
+        here = units[here].get("parentbusinessunitid")
+    return [above for above in line[1:] if above and _is_below(units[above])]
+
+
+def _is_below(unit: Mapping[str, Any]) -> bool:
+    return unit.get("parentbusinessunitid") is not None

@@ -283,9 +283,10 @@ class OracleMachine(RuleBasedStateMachine):
 
     # Operators and time
 
-    @rule()
-    def history_is_forgotten(self) -> None:
-        """Up to where the clock stood at the last time."""
+    @rule(change=changes.row_changes)
+    def history_is_forgotten(self, change: Change) -> None:
+        """Up to where the clock stood at the last time; something happened since."""
+        self._make([change], is_pulled=True)
         housekeeping.purge(self.harness.conn, retention=NOW)
         housekeeping.sample_rev(self.harness.conn)
         self.harness.note("purged")
@@ -344,6 +345,8 @@ class OracleMachine(RuleBasedStateMachine):
         workers.pull(first.table, interruption=meeting)
         self.harness.check_staging(first.table)
         self.harness.check_staging(second.table)
+        for table in ("account", "contact"):
+            self.harness.check_feed(table)
         if meeting.has_happened:
             self.harness.note("met before the clock" if at is None else "met")
 

@@ -95,20 +95,18 @@ class Oracle:
     def _grips(self, user: str, table: TableDef) -> list[Grip]:
         grips = []
         for role, team in self._roles(user):
+            holder = self._rows["team" if team else "systemuser"][team or user]
             for depth in self._depths(role, table):
-                is_owned = table.ownership in ("user", "business")
-                if not is_owned and depth != ORGANIZATION:
-                    # Such tables know organization or nothing.
-                    continue
-                holder = self._rows["team" if team else "systemuser"][team or user]
-                grips.append(
-                    Grip(
-                        depth=depth,
-                        unit=holder.get("businessunitid"),
-                        team=team,
-                        counts_as_own=team is None or role.get("isinherited") == 1,
+                # Tables without owners know organization or nothing.
+                if table.ownership in ("user", "business") or depth == ORGANIZATION:
+                    grips.append(
+                        Grip(
+                            depth=depth,
+                            unit=holder.get("businessunitid"),
+                            team=team,
+                            counts_as_own=team is None or role.get("isinherited") == 1,
+                        )
                     )
-                )
         return grips
 
     def _depths(self, role: Row, table: TableDef) -> Iterator[int]:
@@ -131,23 +129,17 @@ class Oracle:
     def _may_read(
         self, user: str, table: TableDef, row: Row, grips: Sequence[Grip]
     ) -> bool:
-        owner = row.get("ownerid") if table.ownership == "user" else None
-        unit = _unit_of(table, row)
-        principals = [user, *self._teams(user)]
-        for grip in grips:
-            if grip.depth == ORGANIZATION:
-                return True
-            if grip.depth == USER and not grip.counts_as_own:
-                if owner is not None and owner == grip.team:
-                    return True
-            elif (owner is not None and owner in principals) or self._reaches(
-                grip, unit
-            ):
-                return True
-        return False
+        return any(self._opens(grip, user, table, row) for grip in grips)
 
-    def _reaches(self, grip: Grip, unit: str | None) -> bool:
-        """The grip's depth takes it as far as rows of this unit."""
+    def _opens(self, grip: Grip, user: str, table: TableDef, row: Row) -> bool:
+        owner = _owner_of(table, row)
+        if grip.depth == ORGANIZATION:
+            return True
+        if grip.depth == USER and not grip.counts_as_own:
+            return owner is not None and owner == grip.team
+        if owner is not None and owner in (user, *self._teams(user)):
+            return True
+        unit = _unit_of(table, row)
         if unit is None or grip.unit is None:
             return False
         if grip.depth == UNIT:
@@ -197,8 +189,7 @@ class Oracle:
     def _is_chosen(
         self, user: str, table: TableDef, row: Row, items: Sequence[ProfileItem]
     ) -> bool:
-        owner = row.get("ownerid") if table.ownership == "user" else None
-        unit = _unit_of(table, row)
+        owner, unit = _owner_of(table, row), _unit_of(table, row)
         home = self._rows["systemuser"][user].get("businessunitid")
         for item in items:
             if item.records == "all":
@@ -210,6 +201,10 @@ class Oracle:
             if item.owned_by_my_business_unit and unit is not None and unit == home:
                 return True
         return False
+
+
+def _owner_of(table: TableDef, row: Row) -> str | None:
+    return row.get("ownerid") if table.ownership == "user" else None
 
 
 def _unit_of(table: TableDef, row: Row) -> str | None:

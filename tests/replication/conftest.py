@@ -11,21 +11,27 @@ import pytest
 from replication.domain.tables import TableDef
 from tests.fake_dataverse import ACCOUNT
 from tests.replication.databases import SharedDatabase
-from tests.replication.worlds import Contoso, World, empty_world
+from tests.replication.worlds import (
+    SavedWorld,
+    World,
+    empty_world,
+    saved_contoso,
+)
 
 
 @pytest.fixture(scope="session")
 def _empty_database() -> Iterator[SharedDatabase]:
     database = SharedDatabase("empty")
-    database.save()
+    database.save("empty")
     yield database
     database.drop()
 
 
 @pytest.fixture(scope="session")
-def _contoso() -> Iterator[Contoso]:
+def all_of_contoso() -> Iterator[SavedWorld]:
+    """What `contoso` is restored from; modules may save variations of it."""
     database = SharedDatabase("contoso")
-    yield Contoso(database)
+    yield saved_contoso(database)
     database.drop()
 
 
@@ -46,9 +52,9 @@ def accounts(new_world: Callable[..., World]) -> World:
 
 
 @pytest.fixture
-def contoso(db: None, _contoso: Contoso) -> World:
-    """Contoso, loaded, as `worlds.Contoso` describes it."""
-    return _contoso.world()
+def contoso(db: None, all_of_contoso: SavedWorld) -> World:
+    """Contoso, loaded, as `worlds.saved_contoso` describes it."""
+    return all_of_contoso.world()
 
 
 @pytest.fixture

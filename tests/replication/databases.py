@@ -24,7 +24,7 @@ _OPTIONS = "-c timezone=UTC -c lock_timeout=20s"
 # Of the connections that an organization's role may have, threads need some.
 _KEPT = 25
 
-# `saved` holds a copy of every table. The feed itself is only the parent of its
+# What is saved is a copy of every table. The feed itself is only the parent of its
 # partitions, which are tables of their own.
 _TABLES = (
     "SELECT schemaname, tablename FROM pg_tables"
@@ -56,8 +56,7 @@ class SharedDatabase:
         staging_databases.create(self.organization)
         self.conninfo = staging_databases.conninfo(self.organization)
         self._kept: dict[object, psycopg.Connection] = {}
-        self._saved: list[tuple[str, str]] = []
-        self._restore = sql.Composed([])
+        self._saved: dict[str, tuple[list[tuple[str, str]], sql.Composed]] = {}
 
     def register(self) -> Organization:
         """Tell the catalog of this test about the organization."""
@@ -121,53 +120,52 @@ class SharedDatabase:
                 connections.forget(self.organization.id)
                 admin.execute(sql.SQL("DROP DATABASE {copy}").format(**names))
 
-    def save(self) -> None:
+    def save(self, name: str) -> None:
         """Remember the present content; `restore` brings it back."""
         conn = self.kept("restore")
-        conn.execute("CREATE SCHEMA saved")
-        self._saved = conn.execute(_TABLES).fetchall()
-        delete = [
-            sql.SQL("DELETE FROM {};").format(sql.Identifier(*t)) for t in self._saved
-        ]
+        conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        tables = conn.execute(_TABLES).fetchall()
+        delete = [sql.SQL("DELETE FROM {};").format(sql.Identifier(*t)) for t in tables]
         insert = []
-        for schema, name in reversed(self._saved):
-            names = {
-                "table": sql.Identifier(schema, name),
-                "saved": sql.Identifier("saved", name),
-            }
+        for schema, table in reversed(tables):
+            original, saved = sql.Identifier(schema, table), sql.Identifier(name, table)
             copy = "INSERT INTO {} OVERRIDING SYSTEM VALUE SELECT * FROM {};"
             conn.execute(
-                sql.SQL("CREATE TABLE {saved} (LIKE {table} INCLUDING ALL)").format(
-                    **names
+                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
+                    saved, original
                 )
             )
-            conn.execute(sql.SQL(copy).format(names["saved"], names["table"]))
-            insert.append(sql.SQL(copy).format(names["table"], names["saved"]))
+            conn.execute(sql.SQL(copy).format(saved, original))
+            insert.append(sql.SQL(copy).format(original, saved))
         # What this process remembers of the last test stands under its epoch.
         epoch = sql.SQL("UPDATE sync.clock SET epoch = gen_random_uuid();")
-        self._restore = sql.Composed([*delete, *insert, epoch])
+        self._saved[name] = (tables, sql.Composed([*delete, *insert, epoch]))
 
-    def restore(self) -> None:
+    def restore(self, name: str) -> None:
         conn = self.kept("restore")
+        tables, restoring = self._saved[name]
         with conn.transaction():
             present = conn.execute(_TABLES).fetchall()
-            for table in set(present) - set(self._saved):
+            for surplus in set(present) - set(tables):
                 conn.execute(
-                    sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*table))
+                    sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*surplus))
                 )
-            for schema, name in set(self._saved) - set(present):
-                self._create_again(conn, schema, name)
-            conn.execute(self._restore)
+            for missing in set(tables) - set(present):
+                self._create_again(conn, missing, saved_in=name)
+            conn.execute(restoring)
 
-    def _create_again(self, conn: psycopg.Connection, schema: str, name: str) -> None:
+    def _create_again(
+        self, conn: psycopg.Connection, table: tuple[str, str], *, saved_in: str
+    ) -> None:
+        _, name = table
         conn.execute(
             sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
-                sql.Identifier(schema, name), sql.Identifier("saved", name)
+                sql.Identifier(*table), sql.Identifier(saved_in, name)
             )
         )
         if name.startswith("feed_"):
             conn.execute(
                 sql.SQL(
                     "ALTER TABLE sync.feed ATTACH PARTITION {} FOR VALUES IN ({})"
-                ).format(sql.Identifier(schema, name), int(name.removeprefix("feed_")))
+                ).format(sql.Identifier(*table), int(name.removeprefix("feed_")))
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -48,8 +49,6 @@ _TABLES = (
     " WHERE schemaname IN ('data', 'sync')"
     " AND tablename NOT IN ('clock', 'source', 'subscription')"
 )
-# At least as many as were taken before a world was saved.
-_EARLIER_LEASES = 1_000
 
 
 def profile(
@@ -78,6 +77,11 @@ class World(Staged):
         self.source = source
         self.page_size = 5000
         self._epochs = earlier_leases
+
+    @property
+    def leases(self) -> int:
+        """How many were taken so far; later ones have higher epochs."""
+        return self._epochs
 
     def staging(self) -> psycopg.Connection[Any]:
         conn: psycopg.Connection[Any] = self.database.connect()
@@ -218,7 +222,7 @@ def empty_world(
     database: SharedDatabase, *tables: TableDef, kind: type[World] = World
 ) -> World:
     """Tables that were never pulled."""
-    database.restore()
+    database.restore("empty")
     schema.create_missing(database.kept("test"), tables)
     return kind(
         database,
@@ -228,44 +232,62 @@ def empty_world(
     )
 
 
-class Contoso:
+class SavedWorld:
+    """A world that every test finds as it was when it was saved."""
+
+    def __init__(self, world: World, *, name: str) -> None:
+        self._name = name
+        self._database = world.database
+        self._tables = world.tables
+        self._source = pickle.dumps(world.source)
+        self._leases = world.leases
+        world.database.save(name)
+
+    def world(self) -> World:
+        """The world, in the catalog of the test that asks."""
+        return self._restored(self._database.register())
+
+    def varied(self, name: str, change: Callable[[World], object]) -> SavedWorld:
+        """Another one that differs by this change; the change knows no catalog."""
+        world = self._restored(self._database.organization)
+        change(world)
+        return SavedWorld(world, name=name)
+
+    def _restored(self, organization: Organization) -> World:
+        self._database.restore(self._name)
+        source: FakeDataverse = pickle.loads(self._source)  # noqa: S301  written above
+        return World(
+            self._database,
+            organization=organization,
+            tables=self._tables,
+            source=source,
+            earlier_leases=self._leases,
+        )
+
+
+def saved_contoso(database: SharedDatabase) -> SavedWorld:
     """Contoso as every test finds it, all security loaded, all field tables empty.
 
     North and South are units of Contoso, Port is one of North. Ada of North and
     Grace of South are salespeople: they read their own rows of every field table.
     The published profile takes all accounts.
     """
-
-    def __init__(self, database: SharedDatabase) -> None:
-        self._database = database
-        made = World(
-            database,
-            organization=database.organization,
-            tables=CONTOSO_TABLES,
-            source=FakeDataverse(CONTOSO_TABLES),
-        )
-        schema.create_missing(database.kept("test"), CONTOSO_TABLES)
-        made.add_unit("Contoso")
-        made.add_unit("North", parent="Contoso")
-        made.add_unit("South", parent="Contoso")
-        made.add_unit("Port", parent="North")
-        made.add_role("Salesperson", unit="Contoso")
-        for table in FIELD_TABLES:
-            made.set_depth("Salesperson", table.name, 1)
-        made.add_user("Ada", unit="North", roles=["Salesperson"])
-        made.add_user("Grace", unit="South", roles=["Salesperson"])
-        made.publish(ALL_ACCOUNTS)
-        made.pull_all()
-        database.save()
-        self._source = pickle.dumps(made.source)
-
-    def world(self) -> World:
-        self._database.restore()
-        source: FakeDataverse = pickle.loads(self._source)  # noqa: S301  written above
-        return World(
-            self._database,
-            organization=self._database.register(),
-            tables=CONTOSO_TABLES,
-            source=source,
-            earlier_leases=_EARLIER_LEASES,
-        )
+    made = World(
+        database,
+        organization=database.organization,
+        tables=CONTOSO_TABLES,
+        source=FakeDataverse(CONTOSO_TABLES),
+    )
+    schema.create_missing(database.kept("test"), CONTOSO_TABLES)
+    made.add_unit("Contoso")
+    made.add_unit("North", parent="Contoso")
+    made.add_unit("South", parent="Contoso")
+    made.add_unit("Port", parent="North")
+    made.add_role("Salesperson", unit="Contoso")
+    for table in FIELD_TABLES:
+        made.set_depth("Salesperson", table.name, 1)
+    made.add_user("Ada", unit="North", roles=["Salesperson"])
+    made.add_user("Grace", unit="South", roles=["Salesperson"])
+    made.publish(ALL_ACCOUNTS)
+    made.pull_all()
+    return SavedWorld(made, name="contoso")

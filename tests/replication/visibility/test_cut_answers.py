@@ -17,9 +17,18 @@ UNIT = 2
 DEVICES = 14
 
 
+@pytest.fixture(scope="module")
+def crew(all_of_contoso):
+    return all_of_contoso.varied("crew", give_edsger_a_team)
+
+
 @pytest.fixture
-def edsger_sees(contoso):
+def edsger_sees(db, crew):
     """Edsger reads his unit, North, and what his team Crew owns."""
+    return crew.world()
+
+
+def give_edsger_a_team(contoso):
     contoso.hire("Edsger", unit="North", account=UNIT)
     contoso.add_team("Crew", unit="South")
     contoso.join("Edsger", "Crew")
@@ -31,7 +40,6 @@ def edsger_sees(contoso):
             # Rows that are older than their rule, and rows that are not.
             contoso.rebuild_rules()
     contoso.pull("account")
-    return contoso
 
 
 def held(device):

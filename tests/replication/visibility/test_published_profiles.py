@@ -13,12 +13,26 @@ ACCOUNTS = ProfileItem(table="account")
 CONTACTS = ProfileItem(table="contact")
 
 
+@pytest.fixture(scope="module")
+def four_accounts(all_of_contoso):
+    return all_of_contoso.varied("four_accounts", add_four_accounts)
+
+
+@pytest.fixture
+def contoso(db, four_accounts):
+    return four_accounts.world()
+
+
 @pytest.fixture
 def edsger(contoso):
     """A device whose user may read every account; four of them differ in owner.
 
     Edsger works in North and is in the team Crew.
     """
+    return contoso.device("Edsger")
+
+
+def add_four_accounts(contoso):
     contoso.hire("Edsger", unit="North", account=8, contact=8)
     contoso.add_team("Crew", unit="South")
     contoso.join("Edsger", "Crew")
@@ -27,7 +41,6 @@ def edsger(contoso):
     contoso.add_account("Of his unit", owner="Nobody", unit="North")
     contoso.add_account("Of others", owner="Nobody", unit="South")
     contoso.pull_these("team", "teammembership", "account", "contact")
-    return contoso.device("Edsger")
 
 
 def republish(world, *profiles):

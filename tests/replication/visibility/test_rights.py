@@ -12,15 +12,23 @@ from tests.staged import guid
 USER, UNIT, PARENT_CHILD, ORGANIZATION = 1, 2, 4, 8
 
 
-@pytest.fixture(params=["younger", "older"])
-def sites(contoso, request):
-    """One account in each unit, of nobody who syncs; older than its rule or not."""
-    for unit in ("Contoso", "North", "South", "Port"):
+@pytest.fixture(scope="module")
+def four_sites(all_of_contoso):
+    return all_of_contoso.varied("four_sites", add_four_sites)
+
+
+@pytest.fixture
+def sites(db, four_sites):
+    """One account in each unit, of nobody who syncs. Two are older than their rule."""
+    return four_sites.world()
+
+
+def add_four_sites(contoso):
+    for unit in ("North", "Port", "Contoso", "South"):
         contoso.add_account(f"Site {unit}", owner="Nobody", unit=unit)
-    contoso.pull("account")
-    if request.param == "older":
-        contoso.rebuild_rules()
-    return contoso
+        contoso.pull("account")
+        if unit == "Port":
+            contoso.rebuild_rules()
 
 
 def test_a_device_receives_exactly_the_rows_its_user_owns(contoso):
