@@ -87,8 +87,14 @@ class Reparent(Change):
     parent: str
 
     def make(self, source: PlayedSource) -> None:
-        if not _is_above(source, self.unit, self.parent):
-            above = str(guid(self.parent))
+        above = str(guid(self.parent))
+        if (
+            source.rows("businessunit")[str(guid(self.unit))]["parentbusinessunitid"]
+            == above
+        ):
+            # It is there already; then back to the top.
+            above = str(guid("Contoso"))
+        if not _is_above(source, str(guid(self.unit)), above):
             source.put("businessunit", guid(self.unit), parentbusinessunitid=above)
 
 
@@ -184,9 +190,9 @@ class Inherit(Change):
 def _is_above(source: PlayedSource, unit: str, other: str) -> bool:
     """Units never hang on themselves; what passes through staging may."""
     units = source.rows("businessunit")
-    place: str | None = str(guid(other))
+    place: str | None = other
     while place in units:
-        if place == str(guid(unit)):
+        if place == unit:
             return True
         place = units[place]["parentbusinessunitid"]
     return place is not None
@@ -244,6 +250,7 @@ def _changes_of(rows: list[tuple[str, str]]) -> st.SearchStrategy[Change]:
     owned = st.sampled_from([row for row in rows if row[0] != "price"])
     return st.one_of(
         _about(HandOver, owned, owners, st.none() | any_unit),
+        _about(HandOver, owned, owners, any_unit),
         _about(Toggle, any_of_them, owners, any_unit),
         any_of_them.flatmap(_edits_of),
         _about(Move, owned, any_unit),

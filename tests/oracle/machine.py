@@ -75,7 +75,7 @@ class OracleMachine(RuleBasedStateMachine):
         ]
 
     @initialize(
-        depths=st.tuples(*[st.sampled_from((1, 4, 2, 1, 4, 8))] * 4),
+        depths=st.tuples(*[st.sampled_from((1, 4, 2, 1, 4, 1, 8))] * 4),
         profiles=st.just((EVERYTHING,)) | changes.profile_sets,
         loaded=st.sampled_from((BUSINESS, BUSINESS, ("account",), ())),
         is_synced=st.sampled_from((True, True, False)),
@@ -231,14 +231,28 @@ class OracleMachine(RuleBasedStateMachine):
 
     @rule(
         number=numbers,
+        change=changes.row_changes | changes.right_changes,
+        is_new=st.booleans(),
         allowed=limits,
         cut=st.integers(0, 6),
         ahead=st.integers(0, 6),
         goes_on=st.booleans(),
     )
     def answer_breaks_off(
-        self, number: int, allowed: Limits, cut: int, ahead: int, goes_on: bool
+        self,
+        number: int,
+        change: Change,
+        is_new: bool,
+        allowed: Limits,
+        cut: int,
+        ahead: int,
+        goes_on: bool,
     ) -> None:
+        """A first download, or the answer after a change."""
+        if is_new:
+            self._replace(number)
+        else:
+            self._make([change], is_pulled=True)
         device = self.devices[number]
         ending = device.sync(
             limits=allowed,
@@ -264,15 +278,10 @@ class OracleMachine(RuleBasedStateMachine):
             self.harness.check_either(device, earlier)
         self._sync(device)
 
-    @rule(number=numbers, table=st.none() | business)
-    def device_begins_anew(self, number: int, table: str | None) -> None:
-        """With one table, or altogether on a new installation."""
+    @rule(number=numbers, table=business)
+    def device_wants_a_table_again(self, number: int, table: str) -> None:
         device = self.devices[number]
-        if table is None:
-            new = Device(self.harness.id, device.user, f"{device}, replaced")
-            self.devices[number] = new
-            self.harness.note("replaced")
-        elif table in device.store.tables():
+        if table in device.store.tables():
             device.store.want_reset([table])
             self.harness.note("reset")
 
@@ -283,9 +292,10 @@ class OracleMachine(RuleBasedStateMachine):
 
     # Operators and time
 
-    @rule(change=changes.row_changes)
-    def history_is_forgotten(self, change: Change) -> None:
+    @rule(number=numbers, change=changes.row_changes)
+    def history_is_forgotten(self, number: int, change: Change) -> None:
         """Up to where the clock stood at the last time; something happened since."""
+        self._sync(self.devices[number])
         self._make([change], is_pulled=True)
         housekeeping.purge(self.harness.conn, retention=NOW)
         housekeeping.sample_rev(self.harness.conn)
@@ -305,7 +315,6 @@ class OracleMachine(RuleBasedStateMachine):
         if self.harness.source.back_up_or_restore():
             self.harness.note("source restored")
 
-    @rule()
     def everything_falls_quiet(self) -> None:
         for table in world.BY_NAME:
             if not self.harness.pulled.is_current(table):
@@ -326,6 +335,11 @@ class OracleMachine(RuleBasedStateMachine):
             for code in device.refusals:
                 self.harness.note(code)
             device.store.close()
+
+    def _replace(self, number: int) -> None:
+        old = self.devices[number]
+        old.store.close()
+        self.devices[number] = Device(self.harness.id, old.user, f"{old}'")
 
     def _make(self, drawn: Sequence[Change], *, is_pulled: bool) -> None:
         for change in drawn:
