@@ -82,6 +82,16 @@ class Toggle(Change):
 
 
 @dataclass(frozen=True)
+class Recreate(Toggle):
+    """The row is deleted, if it is there, and created under the same key."""
+
+    def make(self, source: PlayedSource) -> None:
+        if world.key_of(self.table, self.name) in source.rows(self.table):
+            super().make(source)
+        super().make(source)
+
+
+@dataclass(frozen=True)
 class Reparent(Change):
     unit: str
     parent: str
@@ -252,6 +262,7 @@ def _changes_of(rows: list[tuple[str, str]]) -> st.SearchStrategy[Change]:
         _about(HandOver, owned, owners, st.none() | any_unit),
         _about(HandOver, owned, owners, any_unit),
         _about(Toggle, any_of_them, owners, any_unit),
+        _about(Recreate, any_of_them, owners, any_unit),
         any_of_them.flatmap(_edits_of),
         _about(Move, owned, any_unit),
     )
@@ -260,12 +271,19 @@ def _changes_of(rows: list[tuple[str, str]]) -> st.SearchStrategy[Change]:
 row_changes = _changes_of(
     [(t, name) for t, names in world.KEYS.items() for name in names]
 )
-account_changes = _changes_of([("account", name) for name in world.ACCOUNTS])
+_accounts = st.sampled_from([("account", name) for name in world.ACCOUNTS])
+_moving_units = st.sampled_from(("Harbour", "Pier"))
+# Accounts that are, or come to be, in one of the units that move most.
+moving_accounts: st.SearchStrategy[Change] = st.one_of(
+    _about(Move, _accounts, _moving_units),
+    _about(HandOver, _accounts, owners, _moving_units),
+    _accounts.flatmap(_edits_of),
+)
 
 unit_changes: st.SearchStrategy[Change] = st.builds(
     Reparent,
     st.just("businessunit"),
-    st.sampled_from(("Harbour", "Pier", "Harbour", "North", "South")),
+    st.sampled_from(("Harbour", "Pier", "Harbour", "Harbour", "North", "South")),
     st.sampled_from(("South", "North", "South", "Contoso", world.SPARE_UNIT)),
 )
 
@@ -294,6 +312,13 @@ right_changes: st.SearchStrategy[Change] = st.one_of(
     _about(TogglePrincipal, _principals, units),
     _about(Disable, _people, st.sampled_from((True, False, None))),
     st.builds(Inherit, st.just("role"), roles, st.sampled_from((0, 1))),
+)
+
+
+EVERYTHING = ProfileDef(
+    name="Everything",
+    items=tuple(ProfileItem(table=table) for table in ("account", "contact", "price")),
+    assignments=Assignments(everyone=True),
 )
 
 

@@ -25,6 +25,7 @@ from sandbox.device.results import ApplyResult
 from sandbox.device.store import Document, Store
 from syncapi import ndjson
 from tests.oracle.failures import MismatchError
+from tests.staged import guid
 
 # Rows are few and limits small; whoever needs more answers never ends.
 MOST_ANSWERS = 120
@@ -41,9 +42,10 @@ class Ending(Enum):
 class Device:
     """One installation of one user."""
 
-    def __init__(self, organization_id: UUID, user: UUID, name: str) -> None:
+    def __init__(self, organization_id: UUID, person: str, name: str) -> None:
         self._organization_id = organization_id
-        self.user = user
+        self.person = person
+        self.user = guid(person)
         self.name = name
         self.id = uuid4()
         self.store = Store(":memory:")
@@ -60,6 +62,13 @@ class Device:
     def columns(self, table: str) -> tuple[str, ...]:
         """As the answer that is being read announced them."""
         return self._columns[table]
+
+    def lose(self, table: str) -> None:
+        """The rows are damaged; the digest has told, and they are asked for again."""
+        assert self.store.model is not None
+        local = self.store.model.tables[table].local
+        self.store.connection.execute(f'DELETE FROM "{local}"')
+        self.store.want_reset([table])
 
     def sync(
         self,

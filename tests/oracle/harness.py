@@ -216,6 +216,7 @@ class Harness:
         if held is None:
             return " is served, but its user may not go offline."
         settled = self.is_settled()
+        self.note("compared" if settled else "compared in part")
         tables = device.store.tables()
         if settled and set(tables) != held.keys():
             return f" has the tables {sorted(tables)} instead of {sorted(held)}."
@@ -224,6 +225,7 @@ class Harness:
             wanted = held.get(table, {})
             if not settled:
                 wanted = {key: wanted[key] for key in found.keys() & wanted.keys()}
+            self.totals["rows compared"] += len(wanted)
             if found != wanted:
                 return f", table {table}: {difference(found, wanted)}"
         return self._wrong_digest(device, held) if settled else None

@@ -147,13 +147,12 @@ class Oracle:
         return grip.depth == PARENT_CHILD and grip.unit in self.line_of(unit)
 
     def line_of(self, unit: str | None) -> list[str]:
-        """A unit that staging knows, and all above it; a circle is walked once."""
+        """The unit, known or not, and all above it; a circle is walked once."""
         units = self._rows["businessunit"]
         line: list[str] = []
-        while unit in units and unit not in line:
-            assert unit is not None
+        while unit is not None and unit not in line:
             line.append(unit)
-            unit = units[unit].get("parentbusinessunitid")
+            unit = units.get(unit, {}).get("parentbusinessunitid")
         return line
 
     def has_whole_tree(self) -> bool:

@@ -1,4 +1,4 @@
-"""Run the machine by itself: `python -m tests.oracle.run --examples 500`.
+"""Run the machine by itself: `python -m tests.oracle.run --runs 500`.
 
 With `SEEDED_BUG=name` in the environment it runs against the service with that bug
 in it. `ORACLE_ORGANIZATION` names an organization whose staging database may be
@@ -17,12 +17,16 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.oracle import seeding
 
+if TYPE_CHECKING:
+    from tests.oracle.harness import Harness
+
 # How the process ends, beside 0.
-FOUND = 3
 BROKEN = 1
+FOUND = 3
 
 
 def main() -> int:
@@ -44,53 +48,51 @@ def _run(options: argparse.Namespace) -> int:
     began_at = time.monotonic()
     harness = lives.harness(os.environ.get("ORACLE_ORGANIZATION"))
     seeding.check_all_seeded()
-    ended = 0
     try:
         lives.live(
             harness,
-            examples=options.examples,
+            runs=options.runs,
             steps=options.steps,
             seed=options.seed,
             shrink=options.shrink,
-            until=began_at + options.minutes * 60 if options.minutes else None,
+            until=began_at + options.minutes * 60,
         )
-    except AssertionError as error:
+        if options.faults:
+            lives.check_faults(harness)
+    except Exception as error:
         traceback.print_exc()
         is_mismatch = type(error).__name__ == "MismatchError"
-        ended = FOUND if is_mismatch else BROKEN
-        if is_mismatch:
-            print(f"Mismatch: {error}")  # noqa: T201  the outcome
-    except Exception:
-        traceback.print_exc()
-        ended = BROKEN
+        print(f"{'Mismatch' if is_mismatch else 'Defect'}: {error}")  # noqa: T201
+        return FOUND if is_mismatch else BROKEN
     finally:
-        _report(harness, time.monotonic() - began_at)
+        _report(harness, seconds=time.monotonic() - began_at)
         harness.close()
-    return ended
+    return 0
 
 
-def _report(harness: object, seconds: float) -> None:
-    occurred = getattr(harness, "occurred")  # noqa: B009
-    totals = getattr(harness, "totals")  # noqa: B009
-    runs = getattr(harness, "runs")  # noqa: B009
-    print(f"{runs} runs in {seconds:.1f} s, {time.process_time():.1f} s of CPU")  # noqa: T201
-    for event, number in occurred.most_common():
-        print(f"  {event:28} {number:6} runs {totals[event]:7} times")  # noqa: T201
+def _report(harness: Harness, *, seconds: float) -> None:
+    """How many runs there were, and in which of them each kind of fault occurred."""
+    used = time.process_time()
+    print(f"{harness.runs} runs in {seconds:.1f} s, {used:.1f} s of CPU")  # noqa: T201
+    print(f"{harness.totals['rows compared']} rows compared")  # noqa: T201
+    for event, runs in harness.occurred.most_common():
+        print(f"  {event:28} {runs:6} runs {harness.totals[event]:7} times")  # noqa: T201
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=0, help="at least so long")
     parser.add_argument("--shrink", action="store_true")
+    parser.add_argument("--faults", action="store_true", help="each must occur")
     return parser.parse_args()
 
 
 @contextlib.contextmanager
 def _servers() -> Iterator[None]:
-    from project import embedded  # noqa: PLC0415
+    from project import embedded  # noqa: PLC0415  after the seeded bug
 
     with tempfile.TemporaryDirectory(prefix="waystation-oracle-") as folder:
         os.environ["WAYSTATION_EMBEDDED"] = "on"
