@@ -19,6 +19,7 @@ from psycopg import IsolationLevel
 from project.errors import TransientError
 from provisioning import queries
 from provisioning.services import staging_databases
+from replication.staging import install
 
 CONNECT_TIMEOUT_SECONDS = 5
 MAX_IDLE = 20
@@ -45,16 +46,18 @@ def connect(organization_id: UUID) -> psycopg.Connection:
     """
     conninfo = staging_databases.conninfo(queries.organization(organization_id))
     try:
-        return psycopg.connect(
+        conn = psycopg.connect(
             conninfo,
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="waystation",
             options=_OPTIONS,
         )
+        install.bring_up_to_date(conn)
     except psycopg.OperationalError as error:
         message = f"Staging of organization {organization_id} is unavailable."
         raise StagingUnavailableError(message) from error
+    return conn
 
 
 @contextmanager

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import psycopg
 
-# Key columns of a feed entry. What they stand for depends on the rule's shape
-# (visibility.rules): owner, business unit, ancestor of the business unit.
-FEED_KEYS = ("k1", "k2", "k3")
+# One program at a time alters a database.
+_LOCK = 4_712
 
-_SCHEMA = """
+# Key columns of a feed entry. What they stand for depends on the rule's shape
+# (visibility.rules).
+FEED_KEYS = ("k1", "k2", "k3", "k4", "k5", "k6")
+
+# Databases of older releases are taken from step to step (`bring_up_to_date`). A step
+# that was released is never edited.
+_FIRST = """
 CREATE SCHEMA data;
 CREATE SCHEMA sync;
 
@@ -147,10 +152,57 @@ INSERT INTO sync.clock (identity) VALUES (sync.identity());
 """
 
 
+_MORE_KEYS = """
+ALTER TABLE sync.feed
+    ADD COLUMN k4 integer, ADD COLUMN k5 integer, ADD COLUMN k6 integer;
+"""
+
+_STEPS = (_FIRST, _MORE_KEYS)
+
+_VERSION = """
+CREATE TABLE IF NOT EXISTS sync.schema_version (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    version integer NOT NULL
+);
+INSERT INTO sync.schema_version (version) VALUES (1) ON CONFLICT DO NOTHING;
+"""
+
+
 def install(conn: psycopg.Connection) -> None:
     """Create the schemas `data` and `sync` in an empty database.
 
     The caller commits. Not repeatable: a staging database that was begun under
     its temporary name is dropped and begun anew.
     """
-    conn.execute(_SCHEMA)
+    conn.execute(_FIRST)
+    _take_steps(conn)
+
+
+def bring_up_to_date(conn: psycopg.Connection) -> None:
+    """Give a database of an older release what this one needs. Safe to repeat.
+
+    A database that is newer than this program stays as it is.
+    """
+    found = conn.execute("SELECT to_regclass('sync.schema_version')::text").fetchone()
+    if found != (None,) and _version(conn) >= len(_STEPS):
+        return
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        _take_steps(conn)
+
+
+def _take_steps(conn: psycopg.Connection) -> None:
+    conn.execute(_VERSION)
+    for step in _STEPS[_version(conn) :]:
+        conn.execute(step)
+    conn.execute(
+        "UPDATE sync.schema_version SET version = greatest(version, %s)",
+        (len(_STEPS),),
+    )
+
+
+def _version(conn: psycopg.Connection) -> int:
+    row = conn.execute("SELECT version FROM sync.schema_version").fetchone()
+    assert row is not None
+    version: int = row[0]
+    return version

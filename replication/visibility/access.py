@@ -22,7 +22,7 @@ from replication.domain.units import UnitTree, flattened, spread
 from replication.staging import registry
 from replication.staging.registry import SourceTable
 from replication.visibility import policy, rules
-from replication.visibility.checkpoints import Grant, content_id
+from replication.visibility.checkpoints import Grant, as_grant, content_id
 from replication.visibility.rules import Rule
 
 # In every user's model, whatever columns a profile chooses.
@@ -255,7 +255,7 @@ class _Keys:
             known = all(value is None or value in ids for value in pattern.attributes)
             if rule is not None and known:
                 k1, k2, k3 = (ids[v] if v else None for v in pattern.attributes)
-                grants.add((rule.id, k1, k2, k3))
+                grants.add(as_grant((rule.id, k1, k2, k3)))
         return frozenset(grants)
 
 

@@ -7,15 +7,17 @@ names are written before its line is sent, and never change.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-# (rule id, k1, k2, k3); None leaves a key attribute free.
-Grant = tuple[int, int | None, int | None, int | None]
+# (rule id, then one value for each of `install.FEED_KEYS`); None leaves a key
+# attribute free.
+Key = int | None
+Grant = tuple[int, Key, Key, Key, Key, Key, Key]
 State = Literal["done", "scan", "drop"]
 
 _DIGEST_LENGTH = 32
@@ -143,6 +145,14 @@ class Holding:
 
 def _order(item: tuple[Progress, set[Grant]]) -> tuple[str, str]:
     return item[0].state, item[0].position or ""
+
+
+def as_grant(numbers: Sequence[int | None]) -> Grant:
+    """A stored grant; one from before there were so many keys leaves the rest free."""
+    k1, k2, k3, k4, k5, k6 = (*numbers[1:], *(None,) * 6)[:6]
+    rule = numbers[0]
+    assert rule is not None
+    return rule, k1, k2, k3, k4, k5, k6
 
 
 def sorted_grants(grants: Iterable[Grant]) -> list[Grant]:

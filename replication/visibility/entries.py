@@ -7,10 +7,12 @@ from itertools import groupby
 
 from psycopg import sql
 
+from replication.staging.install import FEED_KEYS
 from replication.visibility import rules
 from replication.visibility.checkpoints import Grant, sorted_grants
 
-_KEYS = ("k1", "k2", "k3")
+# Where a grant has its key values.
+_PLACES = range(1, len(FEED_KEYS) + 1)
 
 
 def of_each_rule(
@@ -52,7 +54,7 @@ def _matching(grants: list[Grant]) -> sql.Composable:
     """
     by_fixed: dict[tuple[int, ...], list[Grant]] = {}
     for grant in grants:
-        fixed = tuple(i for i in (1, 2, 3) if grant[i] is not None)
+        fixed = tuple(i for i in _PLACES if grant[i] is not None)
         by_fixed.setdefault(fixed, []).append(grant)
     if () in by_fixed:
         return sql.SQL("true")
@@ -74,4 +76,4 @@ def _probe(fixed: tuple[int, ...], grants: list[Grant]) -> sql.Composable:
 
 
 def _key(index: int) -> sql.Identifier:
-    return sql.Identifier(_KEYS[index - 1])
+    return sql.Identifier(FEED_KEYS[index - 1])

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 
 from project.errors import RejectedError
-from replication.visibility.checkpoints import Grant, sorted_grants
+from replication.visibility.checkpoints import Grant, as_grant, sorted_grants
 
 # A set that is named again refreshes its date at most this often; housekeeping
 # removes sets only long after the last checkpoint that may name them has expired.
@@ -67,9 +67,7 @@ def grant_sets(
     """:raises ResyncRequiredError: a set is not known, or no longer."""
     return {
         name: frozenset(
-            (grant[0], grant[1], grant[2], grant[3])
-            for grant in msgspec.convert(content, list[list[int | None]])
-            if grant[0] is not None
+            as_grant(keys) for keys in msgspec.convert(content, list[list[int | None]])
         )
         for name, content in _contents(conn, epoch, names).items()
     }
