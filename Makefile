@@ -18,7 +18,7 @@ up: .venv/up-to-date ## Everything in the foreground, until Ctrl-C
 test: .venv/up-to-date ## The whole suite, on servers of its own; T=path narrows it
 	$(RUN) -m pytest -n 2 --dist worksteal $(T)
 
-bench: .venv/up-to-date ## Figures per CPU-second; ONLY=pulling or serving, JSON=1
+bench: .venv/up-to-date ## Figures per CPU-second; ONLY=delta_10, JSON=1
 	@$(RUN) -m benchmarks
 
 check: format lint types imports schema deploy test ## Everything CI runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -17,11 +18,14 @@ from uuid import UUID, uuid4
 
 import zstandard
 
-from benchmarks.world import ROOT, World
+from benchmarks.source import ROOT
+from benchmarks.world import World
 from project.stack import AUDIENCE, local_session
 
 PORT = 8600
 PERSON = "barbara@contoso.example"
+# An empty poll is answered from the clock as it was so long ago.
+HEAD_AGE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,21 @@ class Phone:
         """Rows and last checkpoint of everything, over as many answers as it takes."""
         checkpoint: str | None = None
         while True:
-            body = decoded(self.changes(checkpoint).body, self._coding)
-            line = last_line(body)
+            line = last_line(self.decoded(self.changes(checkpoint)))
             checkpoint = str(line["checkpoint"])
             if line["complete"]:
                 return int(line["rows"]), checkpoint
+
+    def decoded(self, answer: Answered) -> bytes:
+        if self._coding == "gzip":
+            return gzip.decompress(answer.body)
+        if self._coding == "zstd":
+            reader = zstandard.ZstdDecompressor().stream_reader(
+                answer.body, read_across_frames=True
+            )
+            content: bytes = reader.read()
+            return content
+        return answer.body
 
     def _call(
         self, method: str, path: str, body: str | None = None, coding: str = "identity"
@@ -112,30 +126,31 @@ class Phone:
         )
 
 
-def decoded(body: bytes, coding: str) -> bytes:
-    if coding == "zstd":
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            body, read_across_frames=True
-        )
-        content: bytes = reader.read()
-        return content
-    return body
-
-
 def last_line(body: bytes) -> dict[str, Any]:
     line: dict[str, Any] = json.loads(body.rstrip(b"\n").rpartition(b"\n")[2])
     return line
 
 
-def token(world: World) -> str:
-    """An access token of a person who may see everything."""
+def upserts(body: bytes) -> int:
+    """How many rows an answer hands out."""
+    lines = [json.loads(line) for line in body.splitlines()]
+    return sum(len(line["upserts"]) for line in lines if line["type"] == "rows")
+
+
+def outdated_heads() -> None:
+    """Wait until no process believes an older clock: that is how long it may."""
+    time.sleep(HEAD_AGE_SECONDS)
+
+
+def token(world: World, *, person: str = PERSON) -> str:
+    """An access token; unless another is named, of one who may see everything."""
     with local_session(ca=world.ca) as session:
         answer = session.post(
             f"{world.sandbox_url}/contoso/oauth2/v2.0/token",
             data={
                 "grant_type": "password",
                 "client_id": "bench",
-                "username": PERSON,
+                "username": person,
                 "password": "sandbox",
                 "scope": f"{AUDIENCE}/.default",
             },
@@ -144,8 +159,8 @@ def token(world: World) -> str:
     return str(answer.json()["access_token"])
 
 
-def trust(world: World, organization: UUID) -> None:
-    """Let the organization's devices sign in with the sandbox's tokens."""
+def trust(world: World, *organizations: UUID) -> None:
+    """Let the devices of organizations sign in with the sandbox's tokens."""
     from provisioning.models import Organization
 
     with local_session(ca=world.ca) as session:
@@ -153,15 +168,14 @@ def trust(world: World, organization: UUID) -> None:
             f"{world.sandbox_url}/contoso/v2.0/.well-known/openid-configuration",
             timeout=30,
         ).json()["issuer"]
-    found = Organization.objects.get(pk=organization)
-    found.identity = {
-        "authority": issuer,
-        "issuers": [issuer],
-        "audience": AUDIENCE,
-        "tenant_id": issuer.split("/")[-2],
-    }
-    found.ca_certificate = world.ca.read_text(encoding="ascii")
-    found.save(update_fields=["identity", "ca_certificate"])
+    Organization.objects.filter(pk__in=organizations).update(
+        identity={
+            "authority": issuer,
+            "issuers": [issuer],
+            "audience": AUDIENCE,
+            "tenant_id": issuer.split("/")[-2],
+        }
+    )
 
 
 def repeated(

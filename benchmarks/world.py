@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-import requests
-
 from benchmarks import cpu
+from benchmarks.source import ROOT, Editor, served
 from project import embedded
-from project.stack import local_session
 from replication.domain.tables import SECURITY_TABLES, TableDef
 
 if TYPE_CHECKING:
     import psycopg
 
+    from provisioning.models import Organization
     from replication.odata.client import ODataSource
     from replication.services.pull import Progress
 
-ROOT = Path(__file__).resolve().parent.parent
 SANDBOX_PORT = 8643
-_EDITED_AT_ONCE = 1_000
 # 27 columns of the account, of every type that a CRM row has.
 ACCOUNT_COLUMNS = [
     "accountid",
@@ -71,8 +67,16 @@ class World:
     postgres: int
     redis: int
     sandbox_url: str
+    # Where generated sandboxes stay from run to run.
+    kept: Path
+    wanted: frozenset[str] = frozenset()
     ca: Path = Path()
-    _epochs: int = 0
+    # Beyond the epochs of any work item that a worker may have run before.
+    _epochs: int = 1_000
+
+    def wants(self, figure: str) -> bool:
+        """Whether anybody asked for the figure."""
+        return not self.wanted or figure in self.wanted
 
     def cpu_seconds(self, *processes: int) -> float:
         """Of this process, PostgreSQL, Redis and the given ones.
@@ -84,109 +88,74 @@ class World:
     @contextlib.contextmanager
     def sandbox(self, scale: int) -> Iterator[None]:
         """Serve Contoso with so many accounts, from a process of its own."""
-        folder = self.data / f"sandbox-{scale}"
-        folder.mkdir(exist_ok=True)
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "sandbox"),
-                *("--port", str(SANDBOX_PORT), "--data", str(folder)),
-                *("--scale", str(scale)),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
-        ca = folder / "sandbox-ca.pem"
-        try:
-            self._await_sandbox(process, ca)
+        folder = self.kept / f"sandbox-{scale}"
+        with served(folder, port=SANDBOX_PORT, scale=scale) as ca:
             self.ca = ca
             yield
-        finally:
-            process.terminate()
-            process.wait()
-
-    def _await_sandbox(self, process: subprocess.Popen[bytes], ca: Path) -> None:
-        while process.poll() is None:
-            with (
-                contextlib.suppress(requests.RequestException, OSError),
-                local_session(ca=ca) as session,
-            ):
-                if session.get(f"{self.sandbox_url}/healthz", timeout=5).ok:
-                    return
-            time.sleep(0.2)
-        raise RuntimeError("The sandbox did not start.")
 
     def edit_accounts(self, count: int) -> None:
-        """Change so many accounts at the source, a thousand a request."""
-        accounts = f"{self.sandbox_url}/api/data/v9.2/accounts"
-        with local_session(ca=self.ca) as session:
-            session.headers["Authorization"] = f"Bearer {self._source_token(session)}"
-            session.headers["Prefer"] = f"odata.maxpagesize={_EDITED_AT_ONCE}"
-            url, left = f"{accounts}?$select=accountid", count
-            while left > 0:
-                page = session.get(url, timeout=60).json()
-                targets = [
-                    {
-                        "@odata.type": "Microsoft.Dynamics.CRM.account",
-                        "accountid": row["accountid"],
-                        "description": f"Seen {time.time_ns()}",
-                    }
-                    for row in page["value"][:left]
-                ]
-                answer = session.post(
-                    f"{accounts}/Microsoft.Dynamics.CRM.UpdateMultiple",
-                    json={"Targets": targets},
-                    timeout=600,
-                )
-                answer.raise_for_status()
-                left -= len(targets)
-                url = page.get("@odata.nextLink", "")
+        """Change so many accounts at the source."""
+        Editor(self.sandbox_url, self.ca).edit_first(count)
 
-    def _source_token(self, session: requests.Session) -> str:
-        answer = session.post(
-            f"{self.sandbox_url}/contoso/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": "waystation",
-                "client_secret": "sandbox",
-                "scope": f"{self.sandbox_url}/.default",
-            },
-            timeout=30,
-        )
-        return str(answer.json()["access_token"])
+    def edit_these(self, ids: Sequence[str]) -> None:
+        """Change the accounts with these ids at the source."""
+        Editor(self.sandbox_url, self.ca).edit(ids)
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.sandbox_url}/api/data/v9.2"
+
+    @property
+    def credential(self) -> dict[str, str]:
+        return {
+            "type": "client_secret",
+            "tenant_id": "contoso",
+            "client_id": "waystation",
+            "client_secret": "sandbox",
+            "scope": f"{self.sandbox_url}/.default",
+            "authority": self.sandbox_url,
+        }
 
     def source(self) -> ODataSource:
         from replication.odata.client import open_source
 
         return open_source(
-            endpoint=f"{self.sandbox_url}/api/data/v9.2",
+            endpoint=self.endpoint,
             kind="dataverse",
-            credential={
-                "type": "client_secret",
-                "tenant_id": "contoso",
-                "client_id": "waystation",
-                "client_secret": "sandbox",
-                "scope": f"{self.sandbox_url}/.default",
-                "authority": self.sandbox_url,
-            },
+            credential=self.credential,
             ca_certificate=self.ca.read_text(encoding="ascii"),
             allow_loopback=True,
         )
 
     def organization(self, name: str) -> UUID:
-        from provisioning.models import Organization
+        """An organization of the served sandbox, with an empty staging database."""
         from provisioning.services import staging_databases
 
-        made = Organization.objects.create(
-            id=uuid4(),
-            unique_name=name,
-            display_name=name,
-            endpoint=self.sandbox_url,
-            kind="dataverse",
-            state=Organization.State.ACTIVE,
-        )
+        made = self.described(name)
+        made.save(force_insert=True)
         staging_databases.assign(made)
         staging_databases.create(made)
         return made.id
+
+    def described(self, name: str) -> Organization:
+        """An organization that is not saved yet."""
+        from provisioning.models import Organization
+        from provisioning.secrets import seal
+
+        made = Organization(
+            id=uuid4(),
+            unique_name=name,
+            display_name=name,
+            endpoint=self.endpoint,
+            kind="dataverse",
+            credential_type=self.credential["type"],
+            ca_certificate=self.ca.read_text(encoding="ascii"),
+            state=Organization.State.ACTIVE,
+        )
+        made.credential_sealed = seal(
+            json.dumps(self.credential).encode(), identity=made.credential_identity
+        )
+        return made
 
     def pull(
         self, conn: psycopg.Connection, source: ODataSource, table: str, **more: bool
@@ -219,8 +188,9 @@ def _narrowed(table: TableDef) -> TableDef:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[World]:
+def running(*, wanted: frozenset[str] = frozenset()) -> Iterator[World]:
     """Start the servers on an empty folder and prepare Django."""
+    kept = Path(os.environ.get("WAYSTATION_DATA") or ROOT / ".data") / "benchmarks"
     with tempfile.TemporaryDirectory(prefix="waystation-bench-") as folder:
         data = Path(folder)
         data.chmod(0o755)
@@ -240,4 +210,6 @@ def running() -> Iterator[World]:
                 postgres=postgres.process.pid,
                 redis=redis.process.pid,
                 sandbox_url=f"https://127.0.0.1:{SANDBOX_PORT}",
+                kept=kept.resolve(),
+                wanted=wanted,
             )

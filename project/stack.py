@@ -212,13 +212,7 @@ def _trust_in_sandbox(plan: Plan) -> dict[str, str]:
 def _start_waystation(stack: Stack) -> None:
     web = stack.run("web", "granian", *_granian_options(stack.plan))
     for name, queues, threads in WORKERS:
-        stack.run(
-            name,
-            *("celery", "--app", "project", "worker", "--pool", "threads"),
-            *("--concurrency", threads, "--queues", queues, "--loglevel", "info"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-            *("--hostname", f"{name}@%h"),
-        )
+        stack.run(name, *worker_command(name, queues, threads))
     stack.run(
         "beat",
         *("celery", "--app", "project", "beat", "--loglevel", "info"),
@@ -227,6 +221,16 @@ def _start_waystation(stack: Stack) -> None:
     )
     stack.wait_until(
         lambda: _answers(f"{stack.plan.web_url}/readyz", ca=None), what=web.name
+    )
+
+
+def worker_command(name: str, queues: str, threads: str) -> tuple[str, ...]:
+    """Return what `python -m` has to run for one of `WORKERS`."""
+    return (
+        *("celery", "--app", "project", "worker", "--pool", "threads"),
+        *("--concurrency", threads, "--queues", queues, "--loglevel", "info"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        *("--hostname", f"{name}@%h"),
     )
 
 
