@@ -1,0 +1,185 @@
+"""Checks a filter against the table that it is for: columns, operators, literals. Pure.
+
+What comes out names columns as staging does and holds each value in one spelling.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from replication.domain import windows
+from replication.domain.filter_operators import (
+    COMPARISONS,
+    DAYS,
+    EQUALITIES,
+    MEMBERSHIPS,
+    NULL_TESTS,
+    PATTERNS,
+    PERIODS,
+    USER_OPERATORS,
+    WINDOWS,
+    WITHIN_A_DAY,
+    Arity,
+    Operator,
+    arity,
+)
+from replication.domain.filters import (
+    And,
+    Condition,
+    Expr,
+    FilterError,
+    Limits,
+    Not,
+    Or,
+    Value,
+    conditions,
+)
+from replication.domain.tables import ColumnDef, ColumnType, TableDef
+from replication.visibility import filter_literals
+from replication.visibility.filter_literals import LiteralError
+
+NO_LIMITS_OF_ITS_OWN = Limits()
+# Dataverse's name for a number of days that makes no sense.
+ZERO_DAYS = "0x80060990"
+
+_OF_LANGUAGE = frozenset({Operator.EQ_USER_LANGUAGE})
+_OF_USERS = (
+    frozenset(USER_OPERATORS) | {Operator.NE_USER_ID, Operator.NE_BUSINESS_ID}
+) - _OF_LANGUAGE
+
+_ALLOWED = {
+    ColumnType.GUID: EQUALITIES | _OF_USERS,
+    ColumnType.STRING: (COMPARISONS - {Operator.BETWEEN, Operator.NOT_BETWEEN})
+    | PATTERNS,
+    ColumnType.INT: COMPARISONS | _OF_LANGUAGE,
+    ColumnType.BIGINT: COMPARISONS | _OF_LANGUAGE,
+    ColumnType.DECIMAL: COMPARISONS,
+    ColumnType.DOUBLE: COMPARISONS,
+    ColumnType.BOOL: EQUALITIES,
+    ColumnType.DATETIME: COMPARISONS | WINDOWS,
+    ColumnType.DATE: (COMPARISONS | WINDOWS) - WITHIN_A_DAY,
+    ColumnType.CHOICES: MEMBERSHIPS,
+}
+
+
+def operators_of(kind: ColumnType) -> frozenset[Operator]:
+    """The operators that fit a column of this type."""
+    return _ALLOWED.get(kind, frozenset()) | NULL_TESTS
+
+
+def check(
+    expr: Expr, *, table: TableDef, limits: Limits = NO_LIMITS_OF_ITS_OWN
+) -> Expr:
+    """Return the filter with the staging names of columns and with typed values.
+
+    :raises FilterError: it does not fit the table, or is too large.
+    """
+    for number, condition in enumerate(conditions(expr), start=1):
+        if number > limits.conditions:
+            raise too_many_conditions(limits, place=condition.place)
+    return _checked(expr, table, limits, depth=0)
+
+
+def too_many_conditions(limits: Limits, *, place: str) -> FilterError:
+    return FilterError(
+        f"The filter has more than {limits.conditions} conditions.",
+        place=place,
+        dynamics_code=limits.too_many_code,
+    )
+
+
+def too_deep(limits: Limits, *, place: str) -> FilterError:
+    return FilterError(
+        f"The filter is nested more than {limits.depth} levels deep.", place=place
+    )
+
+
+def _checked(expr: Expr, table: TableDef, limits: Limits, *, depth: int) -> Expr:
+    if isinstance(expr, Condition):
+        return _checked_condition(expr, table)
+    if depth == limits.depth:
+        first = next(conditions(expr), None)
+        raise too_deep(limits, place=first.place if first else "")
+    inner = partial(_checked, table=table, limits=limits, depth=depth + 1)
+    match expr:
+        case And():
+            return And(tuple(map(inner, expr.children)))
+        case Or():
+            return Or(tuple(map(inner, expr.children)))
+        case Not():
+            return Not(inner(expr.child))
+
+
+def _checked_condition(condition: Condition, table: TableDef) -> Condition:
+    column = _column(condition, table)
+    if condition.operator not in operators_of(column.type):
+        raise FilterError(
+            f"The operator {condition.operator} does not fit the column"
+            f" {column.name} of type {column.type}.",
+            place=condition.place,
+        )
+    _check_count(condition)
+    return Condition(
+        column.name,
+        condition.operator,
+        tuple(_value(condition, column, value) for value in condition.values),
+        condition.place,
+    )
+
+
+def _column(condition: Condition, table: TableDef) -> ColumnDef:
+    by_name = {column.name: column for column in table.columns}
+    by_source_name = {
+        column.source_name: column
+        for column in table.columns
+        if not column.from_annotation
+    }
+    column = by_name.get(condition.column) or by_source_name.get(condition.column)
+    if column is None:
+        raise FilterError(
+            f"The table {table.name} has no column {condition.column}.",
+            place=condition.place,
+        )
+    return column
+
+
+def _check_count(condition: Condition) -> None:
+    needed, count = arity(condition.operator), len(condition.values)
+    fits = {
+        Arity.NONE: count == 0,
+        Arity.ONE: count == 1,
+        Arity.PERIODS: count == 1,
+        Arity.TWO: count == 2,
+        Arity.SOME: count > 0,
+    }
+    if not fits[needed]:
+        raise FilterError(
+            f"The operator {condition.operator} takes {needed.value}.",
+            place=condition.place,
+        )
+
+
+def _value(condition: Condition, column: ColumnDef, value: Value) -> Value:
+    operator = condition.operator
+    try:
+        if operator in PATTERNS:
+            return filter_literals.pattern(value)
+        if operator in DAYS:
+            return filter_literals.day(value)
+        if operator in PERIODS:
+            most = windows.most_periods(operator)
+            return filter_literals.count(value, most=most)
+        return filter_literals.literal(column.type, value)
+    except LiteralError as error:
+        is_zero = operator in PERIODS and str(value).strip() == "0"
+        raise FilterError(
+            f"{_shown(value)} does not fit {column.name} {operator}: {error}.",
+            place=condition.place,
+            dynamics_code=ZERO_DAYS if is_zero else None,
+        ) from error
+
+
+def _shown(value: Value) -> str:
+    longest = 40
+    text = ascii(value)
+    return text if len(text) <= longest else f"{text[:longest]}…"
