@@ -34,6 +34,23 @@ class Profile(models.Model):
         return f"{self.name} ({self.organization_id})"
 
 
+class ProfileSettings(models.Model):
+    """What holds for all profiles of an organization; none: the defaults."""
+
+    organization = models.OneToOneField(
+        Organization,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="profile_settings",
+    )
+    # `domain.profiles.CommonSettings` as JSON, validated by the service.
+    document = models.JSONField()
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.organization_id)
+
+
 class Sample(models.Model):
     """What replication had come to at one moment, for charts and the fleet page.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from project.errors import TransientError
+from project.errors import MisconfiguredError, TransientError
+from replication.domain.modes import Found
 from replication.domain.pages import Cursor, Page
+from replication.domain.source_profiles import Relationship
 from replication.domain.tables import TableDef
 
 
@@ -14,6 +16,18 @@ class ResyncRequiredError(TransientError):
     """The source no longer knows the cursor (expired, metadata changed, restored)."""
 
     code = "resync_required"
+
+
+class TrackingUnsupportedError(MisconfiguredError):
+    """The source ignores change tracking although its metadata promises it."""
+
+    code = "tracking_unsupported"
+
+
+class PollingUnsupportedError(MisconfiguredError):
+    """The source takes conditions and orders, and does not keep to them."""
+
+    code = "polling_unsupported"
 
 
 class RowCodec(Protocol):
@@ -29,6 +43,13 @@ class RowCodec(Protocol):
         """COPY text format: `table.columns` in order, then the version."""
 
 
+class PageReader(Protocol):
+    """Reads one table page by page, in the way of its mode."""
+
+    def fetch_page(self, table: TableDef, cursor: Cursor | None) -> Page:
+        """See `Source.fetch_page`."""
+
+
 class Source(Protocol):
     def fetch_page(self, table: TableDef, cursor: Cursor | None) -> Page:
         """Return the changes that follow `cursor`; None means the whole table.
@@ -41,8 +62,23 @@ class Source(Protocol):
     def has_row(self, table: TableDef, key: str) -> bool:
         """Whether the row is there now, for a table whose key is one GUID."""
 
+    def fetch_rows(self, table: TableDef, keys: Sequence[str]) -> Page:
+        """Return the rows with these keys as they are now; what is gone is left out."""
+
+    def find_mode(self, table: TableDef) -> Found:
+        """Find out how changes of the table can be found; asks the source."""
+
+    def reader(self, found: Found) -> PageReader:
+        """Return what reads a table in this mode."""
+
     def codec(self, table: TableDef) -> RowCodec:
         """Return the codec that reads the rows of `fetch_page`."""
+
+    def metadata_stamp(self) -> str | None:
+        """Return what differs once metadata has changed; None if nothing tells."""
+
+    def load_relationships(self, tables: tuple[str, ...]) -> tuple[Relationship, ...]:
+        """Return the relationships of these tables, as far as the source has any."""
 
     def load_tables(self, names: tuple[str, ...]) -> tuple[TableDef, ...]:
         """Return the definitions of these tables; unknown names are left out."""

@@ -7,6 +7,7 @@ our side of the socket is the real thing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from replication.domain.tables import ColumnDef, ColumnType, TableDef
 from replication.odata.answers import Reply
 from replication.odata.client import ODataSource
+from replication.odata.rows import wire_name
 
 ENDPOINT = "https://contoso.example/api/data/v9.2"
 
@@ -61,6 +63,17 @@ def plain(name: str, kind: ColumnType = ColumnType.STRING) -> ColumnDef:
 
 def lookup(name: str) -> ColumnDef:
     return ColumnDef(name=name, type=ColumnType.GUID, source_name=f"_{name}_value")
+
+
+def polymorphic(name: str) -> tuple[ColumnDef, ColumnDef]:
+    """A lookup that may name rows of several tables, and what says of which."""
+    companion = ColumnDef(
+        name=f"{name}__type",
+        type=ColumnType.STRING,
+        source_name=f"_{name}_value",
+        from_annotation=True,
+    )
+    return lookup(name), companion
 
 
 ACCOUNT = table_def("account", plain("name"), plain("revenue", ColumnType.DECIMAL))
@@ -154,6 +167,11 @@ class FakeDataverse:
     def add_table(self, table: TableDef) -> None:
         self._tables[table.name] = _Rows(table)
 
+    def redefine(self, table: TableDef) -> None:
+        """Change what the table looks like; rows keep their versions."""
+        self._tables[table.name].definition = table
+        self.expire_tokens()
+
     def put(self, table: str, key: object, **values: Any) -> None:
         """Create the row, or change the given columns of it."""
         rows = self._tables[table].rows
@@ -188,9 +206,17 @@ class FakeDataverse:
         if key:
             return _row(table, key)
         size = int(headers["Prefer"].split("maxpagesize=")[1].split(",")[0])
+        if "$filter" in query:
+            return _json({"value": self._named(table, query["$filter"])})
         if "$deltatoken" in query and int(query["$deltatoken"]) < self.oldest_token:
             return _expired()
         return _json(self._page(table, url, query, size))
+
+    def _named(self, table: _Rows, condition: str) -> list[dict[str, Any]]:
+        """The rows that a condition names by their GUIDs."""
+        keys = re.findall(r" eq ([0-9a-f-]{36})", condition)
+        found = [table.rows[key] for key in keys if key in table.rows]
+        return [self._wire(table.definition, row) for row in found]
 
     def _page(
         self, table: _Rows, url: str, query: dict[str, str], size: int
@@ -228,9 +254,15 @@ class FakeDataverse:
     @staticmethod
     def _wire(definition: TableDef, row: dict[str, Any]) -> dict[str, Any]:
         wire = {
-            column.source_name: row.get(column.name) for column in definition.columns
+            wire_name(column): row.get(column.name) for column in definition.columns
         }
         return {"@odata.etag": f'W/"{row["versionnumber"]}"', **wire}
+
+
+def _wire_name(column: ColumnDef) -> str:
+    if column.from_annotation:
+        return f"{column.source_name}@Microsoft.Dynamics.CRM.lookuplogicalname"
+    return column.source_name
 
 
 def _first(item: tuple[str, dict[str, Any]]) -> str:

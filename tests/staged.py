@@ -263,6 +263,16 @@ class TestDevice:
             return set()
         return {str(row[column]) for row in self.store.rows(table).values()}
 
+    def ask(self, *, model: str) -> NothingNew | Iterator[Any]:
+        """Ask for changes by the model of that version."""
+        request = ChangesRequest(
+            user_id=self.user,
+            device_id=self.id,
+            model=model,
+            checkpoint=self.checkpoint,
+        )
+        return serving.changes(self._staged.id, request=request, head_age=timedelta(0))
+
     def _ask(self) -> NothingNew | Iterator[Any]:
         model = serving.client_model(self._staged.id, user_id=self.user)
         self._document = model.document

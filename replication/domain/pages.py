@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +27,14 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """Keys and versions of rows, where only those that differ are worth reading."""
+
+    keys: list[str]
+    versions: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Consecutive changes in the order in which they arrived.
 
@@ -44,6 +53,12 @@ class Page:
     stripped_nuls: int = 0
     # Bytes of the body after decompression.
     size: int = 0
+    # Instead of rows: what was read of them. It is resolved before the commit.
+    outline: Outline | None = None
+    # Keys of rows that the source has as staging has them.
+    met: Sequence[str] = ()
+    # The highest modified time, or version, that a poll has read.
+    watermark: str | None = None
 
     @property
     def is_last(self) -> bool:

@@ -40,6 +40,8 @@ class Privilege:
     team: UUID | None = None
     # `role.isinherited`: a team's members hold it as if it were their own.
     is_inherited: bool = False
+    # Name of the role that gives it, for people.
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,18 @@ class Holder:
 
 
 def readable_rows(
-    holder: Holder, privileges: Iterable[Privilege]
+    holder: Holder, privileges: Iterable[Privilege], *, is_opened: bool = False
 ) -> frozenset[Pattern]:
-    """Patterns of the rows that the privileges on one table open; empty: none."""
+    """Patterns of the rows that the privileges on one table open; empty: none.
+
+    `is_opened`: with any privilege, rows that are shared with the user or one of his
+    teams, or that belong to somebody below him, are open as well.
+    """
     patterns: set[Pattern] = set()
     for privilege in privileges:
         patterns |= _opened_by(holder, privilege)
+    if patterns and is_opened:
+        patterns |= {Pattern(through=principal) for principal in holder.principals}
     return widest(patterns)
 
 

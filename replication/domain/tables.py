@@ -49,6 +49,16 @@ class ColumnDef:
     # True for `x__type`: the value is the annotation
     # `source_name@Microsoft.Dynamics.CRM.lookuplogicalname`.
     from_annotation: bool = False
+    # Field security: only who is granted the column may have it.
+    secured: bool = False
+    # The source's own id of the column, which outlives a new name.
+    source_id: str | None = None
+    # The source computes the value; nobody else may write it.
+    computed: bool = False
+    # The row's ETag is made from it: it changes with every edit.
+    guards_row: bool = False
+    # Holds, as one JSON object, what rows of an open type have beyond their columns.
+    undeclared: bool = False
 
 
 Ownership = Literal["user", "business", "organization", "none"]
@@ -76,10 +86,23 @@ class TableDef:
     # case-insensitively. Activities share `prvReadActivity`.
     read_privilege: str | None = None
     label: str | None = None
+    # Rows are asked for without `$select`: only so do they bring columns of heirs of
+    # their type, and what was never declared.
+    whole_rows: bool = False
+    # The relation in staging where it is not called like the table.
+    relation: str | None = None
+    # Rises when rows have to be handed out again although they did not change.
+    form: int = 1
+    # Columns that the source has no longer. They are neither pulled nor served, but a
+    # rule may name them until it is looked at anew.
+    retired: tuple[ColumnDef, ...] = ()
 
     def column(self, name: str) -> ColumnDef:
-        """:raises KeyError: the table has no such column."""
-        for column in self.columns:
+        """A column, also a retired one.
+
+        :raises KeyError: the table has no such column.
+        """
+        for column in (*self.columns, *self.retired):
             if column.name == name:
                 return column
         raise KeyError(name)
@@ -114,3 +137,25 @@ SECURITY_TABLES = (
     "roleprivileges",
     "privilege",
 )
+
+# Replicated where the source has them; they decide who may see which columns, and
+# what a filter means for a user.
+MORE_SECURITY_TABLES = (
+    "principalobjectaccess",
+    "position",
+    "fieldpermission",
+    "systemuserprofiles",
+    "teamprofiles",
+    "usersettings",
+)
+
+# Rows that users follow (SOURCE §5.1).
+FOLLOWS = "postfollow"
+
+# A change of these changes what users may hold, without a feed entry that says so.
+ACCESS_TABLES = frozenset(SECURITY_TABLES) | {
+    "fieldpermission",
+    "systemuserprofiles",
+    "teamprofiles",
+    "usersettings",
+}

@@ -16,6 +16,7 @@ from replication.odata.errors import (
     AccessRefusedError,
     MalformedAnswerError,
     RequestRefusedError,
+    SignInRefusedError,
     SourceTimeoutError,
     SourceUnavailableError,
     ThrottledError,
@@ -83,7 +84,9 @@ def failure_of(reply: Reply) -> SyncError:
         return ThrottledError(text, retry_after=pause)
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return SourceTimeoutError(text, retry_after=pause)
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return SignInRefusedError(text)
+    if status == HTTPStatus.FORBIDDEN:
         return AccessRefusedError(text)
     if status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _server_failure(status, text, pause)
@@ -115,6 +118,11 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | Non
         return None
     pause = until - (_http_date(headers.get("Date", "")) or now)
     return max(timedelta(), min(pause, LONGEST_PAUSE))
+
+
+def time_of(reply: Reply, *, now: datetime) -> datetime:
+    """Return the source's own time, as far as it tells it."""
+    return _http_date(reply.headers.get("Date", "")) or now
 
 
 def _http_date(value: str) -> datetime | None:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from replication.domain.modes import Found
 from replication.domain.pages import Cursor, Page
+from replication.domain.source_profiles import Relationship
 from replication.domain.tables import TableDef
-from replication.odata import csdl, links, metadata
+from replication.odata import (
+    counting,
+    csdl,
+    links,
+    literals,
+    metadata,
+    polling,
+    probing,
+    relationships,
+    stamps,
+)
 from replication.odata.answers import Reply, check
+from replication.odata.connections import ANYWHERE, Network
 from replication.odata.credentials import credential_from
 from replication.odata.decoding import Decoded, decoder_for
 from replication.odata.errors import (
@@ -20,10 +35,15 @@ from replication.odata.errors import (
     IncompleteLoadError,
     LoopingLinkError,
     MalformedAnswerError,
-    TrackingUnsupportedError,
 )
+from replication.odata.measured import MeasuredTransport, Observer
 from replication.odata.rows import LOOKUP_TYPE, ODataRowCodec, codec_for
 from replication.odata.transport import Limits, RequestsTransport, Transport
+from replication.source import (
+    PageReader,
+    ResyncRequiredError,
+    TrackingUnsupportedError,
+)
 
 SourceKind = Literal["dataverse", "odata"]
 
@@ -68,10 +88,10 @@ class ODataSource:
         is refused. Rows of the page are meant to be applied before its deletes.
         """
         url = cursor.link if cursor else self._first_link(table)
-        reply = self._get_page(table, url)
-        decoded = decoder_for(table).decode(reply.body)
-        next_link = self._own_link(decoded.next_link, url)
-        delta_link = self._own_link(decoded.delta_link, url)
+        reply = self._read(table, url)
+        decoded = self._decoded(table, reply, cursor)
+        next_link = self.own_link(decoded.next_link, url)
+        delta_link = self.own_link(decoded.delta_link, url)
         if next_link == url:
             raise LoopingLinkError(f"A page of {table.name} names itself as the next.")
         if next_link and delta_link:
@@ -86,6 +106,25 @@ class ODataSource:
             size=len(reply.body),
         )
 
+    def _decoded(self, table: TableDef, reply: Reply, cursor: Cursor | None) -> Decoded:
+        decoder = decoder_for(table)
+        decoded = decoder.decode(reply.body)
+        if cursor is None or not table.tracked:
+            return decoded
+        if cursor.kind == "delta" and decoded.denies_delta:
+            # The link has expired, and the service says so by beginning anew.
+            raise ResyncRequiredError(
+                f"The source sent all of {table.name} instead of its changes."
+            )
+        if self._kind == "dataverse" or decoded.denies_delta:
+            return decoded
+        # Changed rows may come without the columns that did not change.
+        decoded = decoder.decode(reply.body, may_be_partial=True)
+        whole = self.fetch_rows(table, decoded.partial)
+        decoded.rows += whole.rows
+        decoded.set_aside += whole.set_aside
+        return decoded
+
     def has_row(self, table: TableDef, key: str) -> bool:
         """See `Source.has_row`."""
         url = f"{self._base}/{quote(table.entity_set)}({key})?$select={table.key[0]}"
@@ -94,6 +133,45 @@ class ODataSource:
             return False
         check(reply, content_type="json")
         return True
+
+    def fetch_rows(self, table: TableDef, keys: Sequence[str]) -> Page:
+        """See `Source.fetch_rows`."""
+        found = Decoded()
+        for condition in literals.conditions(table, keys):
+            for decoded in self._filtered(table, condition):
+                found.rows += decoded.rows
+                found.set_aside += decoded.set_aside
+                found.stripped_nuls += decoded.stripped_nuls
+        return _page(found, next_link=None, delta_link=None, size=0)
+
+    def _filtered(self, table: TableDef, condition: str) -> Iterator[Decoded]:
+        """Return what meets a condition that few rows meet, page by page."""
+        untracked = replace(table, tracked=False)
+        url = self.address(table, filter=condition)
+        for _ in range(literals.KEYS_PER_REQUEST):
+            asked = url
+            reply = self._read(untracked, asked)
+            decoded = decoder_for(table).decode(reply.body)
+            yield decoded
+            link = self.own_link(decoded.next_link, asked)
+            if link is None:
+                return
+            url = link
+        raise LoopingLinkError(f"Few rows of {table.name} have too many pages.")
+
+    def find_mode(self, table: TableDef) -> Found:
+        """See `Source.find_mode`."""
+        if table.tracked:
+            return Found(mode="delta")
+        if self._kind == "dataverse":
+            return Found(mode="compare")
+        return probing.find_mode(self, table)
+
+    def reader(self, found: Found) -> PageReader:
+        """See `Source.reader`."""
+        if self._kind == "dataverse" or found.mode == "delta":
+            return self
+        return polling.Poller(self, found)
 
     def codec(self, table: TableDef) -> ODataRowCodec:
         return codec_for(table)
@@ -110,6 +188,22 @@ class ODataSource:
         check(reply, content_type="xml")
         return csdl.load_tables(reply.body, names)
 
+    def metadata_stamp(self) -> str | None:
+        """See `Source.metadata_stamp`."""
+        if self._kind == "dataverse":
+            return stamps.of_dataverse(self._transport, self._base)
+        reply = self._transport.get(
+            f"{self._base}/$metadata", headers={"Accept": "application/xml"}
+        )
+        check(reply, content_type="xml")
+        return stamps.of_document(reply)
+
+    def load_relationships(self, tables: tuple[str, ...]) -> tuple[Relationship, ...]:
+        """See `Source.load_relationships`."""
+        if self._kind != "dataverse":
+            return ()
+        return tuple(relationships.load_relationships(self, tables))
+
     def who_am_i(self) -> str | None:
         """Return the organization's id at Dataverse, None for other services.
 
@@ -118,6 +212,36 @@ class ODataSource:
         if self._kind != "dataverse":
             return None
         return self.document("WhoAmI", shape=_WhoAmI).organization_id.lower()
+
+    def probe(self) -> None:
+        """Sign in, and see that OData answers.
+
+        :raises SyncError: a leaf that says what is wrong.
+        """
+        if self._kind == "dataverse":
+            self.who_am_i()
+            return
+        about = self.document("", shape=dict[str, object])
+        if "value" not in about and "@odata.context" not in about:
+            raise MalformedAnswerError("The endpoint has no service document.")
+
+    def row_count(self, table: TableDef) -> int | None:
+        """Return how many rows the source has, None where it does not tell.
+
+        :raises TransientError: busy, throttling or unreachable.
+        """
+        return counting.count(self, table, is_dataverse=self._kind == "dataverse")
+
+    def watched(self, observer: Observer) -> ODataSource:
+        """Return this source for one work item, whose requests are observed."""
+        mine = copy(self)
+        mine._transport = MeasuredTransport(self._transport, observer)
+        return mine
+
+    def plain(self, path: str) -> Reply:
+        """Return the answer in text below the endpoint, unchecked."""
+        headers = {"Accept": "text/plain"}
+        return self._transport.get(f"{self._base}/{path}", headers=headers)
 
     def document(self, path: str, *, shape: type[Document]) -> Document:
         """Return a JSON document below the endpoint, read past the source's caches."""
@@ -133,34 +257,50 @@ class ODataSource:
                 f"{name} is not as expected: {error}."
             ) from error
 
-    def _get_page(self, table: TableDef, url: str) -> Reply:
-        """Return a page's body; ask for fewer rows while it is too large."""
+    def read_page(
+        self, table: TableDef, address: Callable[[int], str]
+    ) -> tuple[Reply, int]:
+        """Return an answer, and for how many rows it was asked.
+
+        `address` makes the URL for a number of rows; fewer are asked for while the
+        answer is too large.
+        """
         while True:
             size = self._smaller.get(table.name, self._page_size)
             headers = {"Prefer": _preference(table, size)}
             try:
-                reply = self._transport.get(url, headers=headers)
+                reply = self._transport.get(address(size), headers=headers)
             except AnswerTooLargeError:
                 if size <= _SMALLEST_PAGE:
                     raise
                 self._smaller[table.name] = max(size // 4, _SMALLEST_PAGE)
             else:
                 check(reply, content_type="json")
-                return reply
+                return reply, size
+
+    def _read(self, table: TableDef, url: str) -> Reply:
+        return self.read_page(table, lambda _: url)[0]
 
     def _first_link(self, table: TableDef) -> str:
-        select = ",".join(dict.fromkeys(column.source_name for column in table.columns))
-        link = (
-            f"{self._base}/{quote(table.entity_set)}?$select={quote(select, safe=',')}"
-        )
         if table.tracked:
             # Tracking forbids every other option.
-            return link
+            return self.address(table)
         # Without an order, rows that change between two pages may be missed.
         keys = ",".join(table.column(name).source_name for name in table.key)
-        return f"{link}&$orderby={quote(keys, safe=',')}"
+        return self.address(table, orderby=keys)
 
-    def _own_link(self, link: str | None, request_url: str) -> str | None:
+    def address(self, table: TableDef, **options: str) -> str:
+        """Return the URL of a table's rows, with query options beside `$select`."""
+        if not table.whole_rows:
+            names = dict.fromkeys(column.source_name for column in table.columns)
+            options = {"select": ",".join(names), **options}
+        query = "&".join(
+            f"${name}={literals.escaped(value)}" for name, value in options.items()
+        )
+        url = f"{self._base}/{quote(table.entity_set)}"
+        return f"{url}?{query}" if query else url
+
+    def own_link(self, link: str | None, request_url: str) -> str | None:
         """Return a link in absolute form.
 
         :raises ForeignLinkError: it leads away from the source.
@@ -215,6 +355,7 @@ def open_source(
     allow_loopback: bool = False,
     page_size: int = PAGE_SIZE,
     limits: Limits | None = None,
+    network: Network = ANYWHERE,
 ) -> ODataSource:
     """Build the source of an organization; nothing is requested yet.
 
@@ -227,9 +368,11 @@ def open_source(
             endpoint=endpoint,
             ca_certificate=ca_certificate,
             allow_loopback=allow_loopback,
+            network=network,
         ),
         ca_certificate=ca_certificate,
         allow_loopback=allow_loopback,
         limits=limits,
+        network=network,
     )
     return ODataSource(transport, endpoint=endpoint, kind=kind, page_size=page_size)

@@ -12,6 +12,9 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -48,6 +51,41 @@ _OFF_LIMITS = tuple(
 )
 
 
+# Refused as well where the installation says that its sources are on the internet.
+_PRIVATE = tuple(
+    ip_network(network)
+    for network in (
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "fc00::/7",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Which hosts this installation talks to; what an operator enters stays within.
+
+    Patterns may have `*` for any part of a name; none at all means any host.
+    """
+
+    hosts: tuple[str, ...] = ()
+    allow_private: bool = True
+
+    def insist_on(self, host: str) -> None:
+        """:raises UnsafeEndpointError: the host is not on the installation's list."""
+        name = host.lower().rstrip(".")
+        if self.hosts and not any(fnmatchcase(name, known) for known in self.hosts):
+            message = "The host is not on this installation's list of sources."
+            raise UnsafeEndpointError(message)
+
+
+ANYWHERE = Network()
+
+
 def trust(ca_certificate: str, *, also_system: bool = False) -> ssl.SSLContext:
     """Return a context that trusts this CA only, or the system's when it is empty.
 
@@ -65,20 +103,31 @@ def trust(ca_certificate: str, *, also_system: bool = False) -> ssl.SSLContext:
 
 
 def new_session(
-    url: str, *, context: ssl.SSLContext, allow_loopback: bool
+    url: str,
+    *,
+    context: ssl.SSLContext,
+    allow_loopback: bool,
+    network: Network = ANYWHERE,
 ) -> requests.Session:
     """Return a session for this address without cookies, `.netrc` and redirects.
 
     Cookies would pin us to one of the source's servers. A proxy does come from the
     environment, as in any production network; it then decides about addresses.
+
+    :raises UnsafeEndpointError: the host is not on the installation's list.
     """
+    network.insist_on(urlsplit(url).hostname or "")
     session = requests.Session()
     session.trust_env = False
     if not is_loopback_name(urlsplit(url).hostname or ""):
         session.proxies = get_environ_proxies(url)
     session.max_redirects = 0
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(context, allow_loopback=allow_loopback)
+    adapter = _Adapter(
+        context,
+        allow_loopback=allow_loopback,
+        allow_private=network.allow_private,
+    )
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -88,6 +137,8 @@ class _InFlight(threading.local):
     """The connection on which this thread waits for an answer."""
 
     connection: HTTPConnection | None = None
+    # A second handle of its socket, as long as TLS has not taken that over.
+    handshaking: socket.socket | None = None
 
 
 _in_flight = _InFlight()
@@ -108,23 +159,37 @@ def deadline(seconds: float) -> Iterator[None]:
 
     def cut() -> None:
         passed.set()
-        sock = getattr(mine.get("connection"), "sock", None)
-        if sock is not None:
-            _shut_down(sock)
+        for sock in (
+            getattr(mine.get("connection"), "sock", None),
+            mine.get("handshaking"),
+        ):
+            if sock is not None:
+                _shut_down(sock)
 
     timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
+    late = f"The answer was not complete after {seconds:g} s."
     try:
         yield
     except (OSError, urllib3.exceptions.HTTPError) as error:
         if passed.is_set():
-            message = f"The answer was not complete after {seconds:g} s."
-            raise SourceTimeoutError(message) from error
+            raise SourceTimeoutError(late) from error
         raise
+    else:
+        # What was cut off in its headers looks like an empty answer.
+        if passed.is_set():
+            raise SourceTimeoutError(late)
     finally:
         timer.cancel()
         _in_flight.connection = None
+        _hands_shaken()
+
+
+def _hands_shaken() -> None:
+    handle, _in_flight.handshaking = _in_flight.handshaking, None
+    if handle is not None:
+        handle.close()
 
 
 def _shut_down(sock: socket.socket) -> None:
@@ -140,19 +205,27 @@ class _Guarded(HTTPConnection):
     """Looks at the address that was reached before anything is sent to it."""
 
     may_be_local = False
+    may_be_private = True
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         if self.proxy is None:
             try:
-                check_address(sock.getpeername()[0], allow_loopback=self.may_be_local)
+                check_address(
+                    sock.getpeername()[0],
+                    allow_loopback=self.may_be_local,
+                    allow_private=self.may_be_private,
+                )
             except UnsafeEndpointError:
                 sock.close()
                 raise
+        _hands_shaken()
+        _in_flight.handshaking = sock.dup()
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         _in_flight.connection = self
+        _hands_shaken()
         super().request(*args, **kwargs)
 
 
@@ -160,31 +233,23 @@ class _GuardedTLS(_Guarded, HTTPSConnection):
     pass
 
 
-class _LocalGuarded(_Guarded):
-    may_be_local = True
+@cache
+def _pools(
+    allow_loopback: bool, allow_private: bool
+) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools by scheme whose connections look at addresses in this way."""
+    rules = {"may_be_local": allow_loopback, "may_be_private": allow_private}
+    plain = type("_Plain", (_Guarded,), rules)
+    secured = type("_Secured", (_GuardedTLS,), rules)
+    return {
+        "http": type("_Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("_TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": secured}),
+    }
 
 
-class _LocalGuardedTLS(_GuardedTLS):
-    may_be_local = True
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Guarded
-
-
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedTLS
-
-
-class _LocalPool(HTTPConnectionPool):
-    ConnectionCls = _LocalGuarded
-
-
-class _LocalTLSPool(HTTPSConnectionPool):
-    ConnectionCls = _LocalGuardedTLS
-
-
-def check_address(address: str, *, allow_loopback: bool) -> None:
+def check_address(
+    address: str, *, allow_loopback: bool, allow_private: bool = True
+) -> None:
     """Refuse addresses that no source has.
 
     :raises UnsafeEndpointError: it is one of them.
@@ -194,7 +259,8 @@ def check_address(address: str, *, allow_loopback: bool) -> None:
         peer = peer.ipv4_mapped
     if peer.is_loopback and allow_loopback:
         return
-    if peer.is_loopback or any(peer in network for network in _OFF_LIMITS):
+    refused = _OFF_LIMITS if allow_private else _OFF_LIMITS + _PRIVATE
+    if peer.is_loopback or any(peer in network for network in refused):
         raise UnsafeEndpointError(
             "The endpoint leads to an address that is off limits."
         )
@@ -203,13 +269,11 @@ def check_address(address: str, *, allow_loopback: bool) -> None:
 class _Adapter(HTTPAdapter):
     """Uses our trust and our connections, also through a proxy."""
 
-    def __init__(self, context: ssl.SSLContext, *, allow_loopback: bool) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, *, allow_loopback: bool, allow_private: bool
+    ) -> None:
         self._context = context
-        self._pools: dict[str, type[HTTPConnectionPool]] = (
-            {"http": _LocalPool, "https": _LocalTLSPool}
-            if allow_loopback
-            else {"http": _Pool, "https": _TLSPool}
-        )
+        self._pools = _pools(allow_loopback, allow_private)
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:

@@ -33,7 +33,7 @@ from azure.identity import (
 
 from project.errors import MisconfiguredError, SyncError, TransientError
 from replication.odata.answers import retry_after, safe_text
-from replication.odata.connections import new_session, trust
+from replication.odata.connections import ANYWHERE, Network, new_session, trust
 from replication.odata.errors import (
     CredentialError,
     SourceUnavailableError,
@@ -90,6 +90,7 @@ class Identity:
     authority: str = ""
     ca_certificate: str = field(default="", repr=False)
     allow_loopback: bool = False
+    network: Network = ANYWHERE
 
 
 class EntraCredential:
@@ -143,6 +144,7 @@ def credential_from(
     endpoint: str,
     ca_certificate: str,
     allow_loopback: bool = False,
+    network: Network = ANYWHERE,
 ) -> Credential:
     """Build the credential that PROTOCOL §9 describes.
 
@@ -164,6 +166,7 @@ def credential_from(
         authority=_authority(document),
         ca_certificate=ca_certificate,
         allow_loopback=allow_loopback,
+        network=network,
     )
     scope = _text(document, "scope") or _default_scope(endpoint)
     return EntraCredential(identity, scope=scope)
@@ -221,10 +224,15 @@ def _certificate(identity: Identity, options: dict[str, Any]) -> TokenCredential
     return CertificateCredential(
         identity.tenant_id,
         identity.client_id,
-        certificate_data=identity.secret.encode(),
+        certificate_data=_certificate_data(identity.secret),
         password=identity.password or None,
         **options,
     )
+
+
+def _certificate_data(text: str) -> bytes:
+    """Return PEM as it is, and PFX from its base64."""
+    return text.encode() if "-----BEGIN " in text else base64.b64decode(text)
 
 
 def _managed_identity(identity: Identity, options: dict[str, Any]) -> TokenCredential:
@@ -264,6 +272,8 @@ def _options(identity: Identity) -> dict[str, Any]:
         identity.authority or _PUBLIC_CLOUD,
         context=trust(identity.ca_certificate, also_system=True),
         allow_loopback=identity.allow_loopback,
+        # Entra itself needs no entry.
+        network=identity.network if identity.authority else ANYWHERE,
     )
     options: dict[str, Any] = {
         "transport": RequestsTransport(

@@ -1,28 +1,37 @@
-"""Reads table definitions from a service's CSDL document (`$metadata`, XML). Pure.
+"""Says which tables a service's CSDL document describes. Pure.
 
-Tables are entity sets. The document comes from outside: document type declarations
-and deep nesting are refused, and its size was limited when it was fetched.
+Tables are entity sets. What a set's rows may have comes from its type, from the types
+that it inherits from, and from those that inherit from it: a set of people holds
+employees too. What is no single value (complex types, collections) is a JSON column,
+and so is all that an open type's rows have beyond what was declared.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from io import BytesIO
+from dataclasses import replace
 from typing import Any
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, iterparse
-
 from replication.domain.tables import ColumnDef, ColumnType, TableDef
-from replication.odata.errors import MalformedAnswerError, UnusableMetadataError
+from replication.odata.edmx import (
+    CAPABILITIES,
+    CORE,
+    EntityType,
+    Model,
+    children,
+    read_model,
+    tag,
+    truth,
+)
+from replication.odata.errors import UnusableMetadataError
 from replication.odata.names import is_plain, unique_names
 
-_DEEPEST = 40
-_LONGEST_ANCESTRY = 32
+# PostgreSQL's limit is 1,600, and staging has columns of its own.
+_MOST_COLUMNS = 1500
 
-_TRACKING = "Org.OData.Capabilities.V1.ChangeTracking"
+# The column that keeps what an open type's rows have beyond their declaration.
+UNDECLARED = "undeclared"
 
 _PRIMITIVES = {
     "Edm.Binary": ColumnType.BINARY,
@@ -44,242 +53,226 @@ _PRIMITIVES = {
 }
 
 # Not part of a row: a stream has an address of its own.
-_NOT_TAKEN = frozenset({"Edm.Stream"})
-
-
-@dataclass(slots=True, kw_only=True)
-class _Type:
-    """One entity type."""
-
-    base: str | None
-    element: Any
-
-
-@dataclass(slots=True, kw_only=True)
-class _Model:
-    """What the schemas of a document declare, by qualified name."""
-
-    namespaces: dict[str, str] = field(default_factory=dict)
-    entities: dict[str, _Type] = field(default_factory=dict)
-    enums: set[str] = field(default_factory=set)
-    definitions: dict[str, str] = field(default_factory=dict)
-    # (container, entity set element)
-    sets: list[tuple[str, Any]] = field(default_factory=list)
-    # Annotations elements that stand apart from what they describe, by target.
-    apart: dict[str, list[Any]] = field(default_factory=dict)
-
-    def full(self, name: str) -> str:
-        """Return a qualified name with its namespace instead of an alias."""
-        prefix, dot, last = name.rpartition(".")
-        return f"{self.namespaces.get(prefix, prefix)}{dot}{last}"
+_NOT_TAKEN = frozenset({"Edm.Stream", "Collection(Edm.Stream)"})
 
 
 def load_tables(document: bytes, names: Iterable[str]) -> tuple[TableDef, ...]:
     """Return the definitions of these entity sets, in the order of the names.
 
     :raises MalformedAnswerError: the document is no XML, or is built to harm.
-    :raises UnusableMetadataError: it is no CSDL of OData v4.
+    :raises UnusableMetadataError: it is no CSDL of OData v4, or describes a table
+        that cannot be stored.
     """
-    model = _model(_root(document))
-    tables = {table.name: table for table in _tables(model)}
-    by_name = {table.entity_set.casefold(): table for table in tables.values()} | tables
-    wanted = dict.fromkeys(by_name.get(name.casefold()) for name in names)
-    return tuple(table for table in wanted if table is not None)
+    model = read_model(document)
+    sets = _named_sets(model)
+    by_name = {element.get("Name").casefold(): name for name, (_, element) in sets}
+    wanted = (
+        name if name in dict(sets) else by_name.get(name.casefold()) for name in names
+    )
+    table_of = {
+        model.full(element.get("EntityType", "")): name
+        for name, (_, element) in reversed(sets)
+    }
+    elements = dict(sets)
+    tables = (
+        _table(model, name, *elements[name], table_of)
+        for name in dict.fromkeys(wanted)
+        if name is not None
+    )
+    return tuple(table for table in tables if table is not None)
 
 
-def _root(document: bytes) -> Any:
-    depth = 0
-    root = None
-    try:
-        events = ("start", "end")
-        for event, element in iterparse(BytesIO(document), events, forbid_dtd=True):
-            root = element if root is None else root
-            depth += 1 if event == "start" else -1
-            if depth > _DEEPEST:
-                raise MalformedAnswerError("The metadata is nested too deeply.")
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        kind = type(error).__name__
-        raise MalformedAnswerError(f"The metadata is no safe XML: {kind}.") from error
-    return root
-
-
-def _tag(element: Any) -> str:
-    """Return an element's name without its XML namespace, which version 4 changed."""
-    return str(element.tag).rpartition("}")[2]
-
-
-def _children(element: Any, name: str) -> Iterator[Any]:
-    return (child for child in element if _tag(child) == name)
-
-
-def _model(root: Any) -> _Model:
-    if _tag(root) != "Edmx" or not root.get("Version", "").startswith("4."):
-        raise UnusableMetadataError("The metadata is no CSDL of OData version 4.")
-    schemas = [schema for schema in root.iter() if _tag(schema) == "Schema"]
-    model = _Model()
-    for schema in schemas:
-        namespace = schema.get("Namespace", "")
-        model.namespaces[schema.get("Alias", namespace)] = namespace
-    for schema in schemas:
-        _read_schema(model, schema)
-    return model
-
-
-def _read_schema(model: _Model, schema: Any) -> None:
-    namespace = schema.get("Namespace", "")
-    for element in schema:
-        name = f"{namespace}.{element.get('Name', '')}"
-        match _tag(element):
-            case "EntityType":
-                base = element.get("BaseType")
-                model.entities[name] = _Type(
-                    base=model.full(base) if base else None, element=element
-                )
-            case "EnumType":
-                model.enums.add(name)
-            case "TypeDefinition":
-                model.definitions[name] = element.get("UnderlyingType", "")
-            case "EntityContainer":
-                model.sets += [
-                    (name, child) for child in _children(element, "EntitySet")
-                ]
-            case "Annotations":
-                target = _target(model, element.get("Target", ""))
-                model.apart.setdefault(target, []).append(element)
-
-
-def _target(model: _Model, target: str) -> str:
-    container, slash, rest = target.partition("/")
-    return f"{model.full(container)}{slash}{rest}"
-
-
-def _tables(model: _Model) -> Iterator[TableDef]:
+def _named_sets(model: Model) -> list[tuple[str, tuple[str, Any]]]:
+    """Return the entity sets with their container, by the name of their table."""
     named = [
         (container, element)
         for container, element in model.sets
         if is_plain(element.get("Name", ""))
     ]
     safe = [re.sub(r"[^a-z0-9_]", "_", e.get("Name").lower()) for _, e in named]
-    names = unique_names(safe)
-    table_of = {
-        model.full(element.get("EntityType", "")): name
-        for name, (_, element) in reversed(list(zip(names, named, strict=True)))
-    }
-    for name, (container, element) in zip(names, named, strict=True):
-        table = _table(model, name, container, element, table_of)
-        if table is not None:
-            yield table
+    return list(zip(unique_names(safe), named, strict=True))
 
 
 def _table(
-    model: _Model, name: str, container: str, element: Any, table_of: dict[str, str]
+    model: Model, name: str, container: str, element: Any, table_of: dict[str, str]
 ) -> TableDef | None:
     """Return a table, None when its rows have no key that could be stored."""
-    ancestry = _ancestry(model, model.full(element.get("EntityType", "")))
+    type_name = model.full(element.get("EntityType", ""))
+    ancestry = model.ancestry(type_name)
+    heirs = model.descendants(type_name)
     key = _key(ancestry)
-    properties = [
-        child
-        for kind in ancestry
-        for child in _children(kind.element, "Property")
-        if is_plain(child.get("Name", "")) and child.get("Type") not in _NOT_TAKEN
+    references = _references(model, [*ancestry, *heirs], table_of)
+    guards = _guards(model, container, element)
+    columns = [
+        *_columns(model, ancestry, references, guards),
+        *_columns(model, heirs, references, guards, of_heirs=True),
     ]
-    properties = list({child.get("Name"): child for child in properties}.values())
-    source_names = [child.get("Name") for child in properties]
-    if not key or not set(key) <= set(source_names):
-        return None
-    references = _references(model, ancestry, table_of)
-    columns = tuple(
-        _column(model, staging_name, child, references.get(child.get("Name"), ()))
-        for staging_name, child in zip(
-            unique_names(source_names), properties, strict=True
-        )
-    )
-    by_source = {column.source_name: column for column in columns}
-    if any(by_source[part].type is ColumnType.JSON for part in key):
+    is_open = any(kind.is_open for kind in (*ancestry, *heirs))
+    if is_open:
+        columns.append(_undeclared())
+    columns = _distinct(columns)
+    if len(columns) > _MOST_COLUMNS:
+        raise UnusableMetadataError(f"The table {name} has too many columns.")
+    staged = {column.source_name: column for column in reversed(columns)}
+    parts = [staged.get(part) for part in key]
+    usable = [p for p in parts if p is not None and p.type is not ColumnType.JSON]
+    if not key or len(usable) < len(key):
         return None
     return TableDef(
         name=name,
         entity_set=element.get("Name"),
-        key=tuple(by_source[part].name for part in key),
-        columns=columns,
+        key=tuple(part.name for part in usable),
+        columns=tuple(columns),
         tracked=_is_tracked(model, container, element),
+        whole_rows=bool(heirs) or is_open,
     )
 
 
-def _ancestry(model: _Model, name: str) -> list[_Type]:
-    """Return a type and its bases, the most general first.
-
-    :raises UnusableMetadataError: the types inherit in a circle.
-    """
-    ancestry: list[_Type] = []
-    next_name: str | None = name
-    while next_name is not None and next_name in model.entities:
-        if len(ancestry) == _LONGEST_ANCESTRY:
-            raise UnusableMetadataError(f"The type {name} never ends inheriting.")
-        ancestry.insert(0, model.entities[next_name])
-        next_name = model.entities[next_name].base
-    return ancestry
-
-
-def _key(ancestry: list[_Type]) -> list[str]:
+def _key(ancestry: list[EntityType]) -> list[str]:
     for kind in reversed(ancestry):
-        for key in _children(kind.element, "Key"):
-            return [part.get("Name", "") for part in _children(key, "PropertyRef")]
+        for key in children(kind.element, "Key"):
+            return [part.get("Name", "") for part in children(key, "PropertyRef")]
     return []
 
 
-def _column(
-    model: _Model, name: str, element: Any, references: tuple[str, ...]
-) -> ColumnDef:
+def _columns(
+    model: Model,
+    kinds: list[EntityType],
+    references: dict[str, tuple[str, ...]],
+    guards: frozenset[str],
+    *,
+    of_heirs: bool = False,
+) -> Iterator[ColumnDef]:
+    """`of_heirs`: rows of other types have no value there, so none is required."""
+    for kind in kinds:
+        for element in children(kind.element, "Property"):
+            name = element.get("Name", "")
+            if not is_plain(name) or _edm(model, element) in _NOT_TAKEN:
+                continue
+            definition = model.definitions.get(model.full(element.get("Type", "")))
+            yield ColumnDef(
+                name=name,
+                type=_type(model, element),
+                source_name=name,
+                required=element.get("Nullable") == "false" and not of_heirs,
+                max_length=_number(element, definition, "MaxLength"),
+                precision=_number(element, definition, "Precision"),
+                scale=_number(element, definition, "Scale"),
+                references=references.get(name, ()),
+                computed=_is_computed(model, kind, element),
+                guards_row=name in guards,
+            )
+
+
+def _distinct(columns: list[ColumnDef]) -> list[ColumnDef]:
+    """Give every column its name in staging, and each wire name one column.
+
+    A property that is declared anew overrides its base; one that two heirs declare
+    with different types is kept as JSON, which holds either.
+    """
+    by_source: dict[tuple[str, bool], ColumnDef] = {}
+    for column in columns:
+        place = (column.source_name, column.undeclared)
+        other = by_source.get(place)
+        if other is not None and other.type is not column.type:
+            column = _json_column(column)
+        by_source[place] = column
+    # What nobody declared comes last: the service's own names keep theirs.
+    found = sorted(by_source.values(), key=lambda column: column.undeclared)
+    names = unique_names(column.name for column in found)
+    return [_renamed(column, name) for column, name in zip(found, names, strict=True)]
+
+
+def _json_column(column: ColumnDef) -> ColumnDef:
     return ColumnDef(
-        name=name,
-        type=_type(model, element.get("Type", "")),
-        source_name=element.get("Name"),
-        required=element.get("Nullable") == "false",
-        max_length=_number(element, "MaxLength"),
-        precision=_number(element, "Precision"),
-        scale=_number(element, "Scale"),
-        references=references,
+        name=column.name, type=ColumnType.JSON, source_name=column.source_name
     )
 
 
-def _type(model: _Model, name: str) -> ColumnType:
+def _renamed(column: ColumnDef, name: str) -> ColumnDef:
+    return column if name == column.name else replace(column, name=name)
+
+
+def _undeclared() -> ColumnDef:
+    return ColumnDef(
+        name=UNDECLARED,
+        type=ColumnType.JSON,
+        source_name=UNDECLARED,
+        undeclared=True,
+    )
+
+
+def _edm(model: Model, element: Any) -> str:
+    """Return a property's type behind names of the schema's own."""
+    full = model.full(element.get("Type", ""))
+    definition = model.definitions.get(full)
+    return full if definition is None else definition.get("UnderlyingType", "")
+
+
+def _type(model: Model, element: Any) -> ColumnType:
     """Return a column's type; what is no single value is kept as JSON."""
-    full = model.full(name)
-    if full in model.enums:
+    edm = _edm(model, element)
+    if edm in model.enums:
         # JSON has the names of an enumeration's members, not their numbers.
         return ColumnType.STRING
-    return _PRIMITIVES.get(model.definitions.get(full, full), ColumnType.JSON)
+    return _PRIMITIVES.get(edm, ColumnType.JSON)
 
 
-def _number(element: Any, attribute: str) -> int | None:
+def _number(element: Any, definition: Any, attribute: str) -> int | None:
     """Return a facet; `max`, `variable` and `floating` mean that there is none."""
-    value = element.get(attribute, "")
-    return int(value) if value.isascii() and value.isdigit() else None
+    value = element.get(attribute)
+    if value is None and definition is not None:
+        value = definition.get(attribute)
+    if value is None or not (value.isascii() and value.isdigit() and len(value) < 10):
+        return None
+    return int(value)
 
 
 def _references(
-    model: _Model, ancestry: list[_Type], table_of: dict[str, str]
+    model: Model, kinds: list[EntityType], table_of: dict[str, str]
 ) -> dict[str, tuple[str, ...]]:
     """Return the tables that foreign key columns refer to."""
     found: dict[str, tuple[str, ...]] = {}
-    for kind in ancestry:
-        for navigation in _children(kind.element, "NavigationProperty"):
+    for kind in kinds:
+        for navigation in children(kind.element, "NavigationProperty"):
             table = table_of.get(model.full(navigation.get("Type", "")))
-            for constraint in _children(navigation, "ReferentialConstraint"):
+            for constraint in children(navigation, "ReferentialConstraint"):
                 column = constraint.get("Property", "")
                 if table and table not in found.get(column, ()):
                     found[column] = (*found.get(column, ()), table)
     return found
 
 
-def _is_tracked(model: _Model, container: str, element: Any) -> bool:
-    apart = model.apart.get(f"{container}/{element.get('Name')}", [])
-    for holder in (element, *apart):
-        for annotation in _children(holder, "Annotation"):
-            if model.full(annotation.get("Term", "")) == _TRACKING:
-                return any(
-                    value.get("Property") == "Supported" and value.get("Bool") == "true"
-                    for value in annotation.iter()
-                )
+def _is_computed(model: Model, kind: EntityType, element: Any) -> bool:
+    target = f"{kind.name}/{element.get('Name')}"
+    found = model.annotations(element, target, f"{CORE}Computed")
+    return any(truth(annotation) for annotation in found)
+
+
+def _guards(model: Model, container: str, element: Any) -> frozenset[str]:
+    """Return the properties from which a row's ETag is made, as far as it is said."""
+    target = f"{container}/{element.get('Name')}"
+    found = model.annotations(element, target, f"{CORE}OptimisticConcurrency")
+    return frozenset(
+        (path.text or "").strip()
+        for annotation in found
+        for path in annotation.iter()
+        if tag(path) == "PropertyPath"
+    )
+
+
+def _is_tracked(model: Model, container: str, element: Any) -> bool:
+    target = f"{container}/{element.get('Name')}"
+    term = f"{CAPABILITIES}ChangeTracking"
+    for annotation in model.annotations(element, target, term):
+        return any(
+            value.get("Property") == "Supported"
+            and (value.get("Bool") == "true" or _has_true(value))
+            for value in annotation.iter()
+        )
     return False
+
+
+def _has_true(value: Any) -> bool:
+    texts = [(child.text or "").strip() for child in children(value, "Bool")]
+    return "true" in texts

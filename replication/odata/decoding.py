@@ -28,7 +28,13 @@ from replication.odata import deltas
 from replication.odata.deltas import Item
 from replication.odata.errors import MalformedAnswerError
 from replication.odata.keys import UnusableKeyError, key_text
-from replication.odata.rows import ODataRowCodec, codec_for, wire_name, wire_type
+from replication.odata.rows import (
+    UNDECLARED_MEMBER,
+    ODataRowCodec,
+    codec_for,
+    wire_name,
+    wire_type,
+)
 from replication.odata.values import CODECS, all_guids, copy_text
 
 # Every escape of a JSON text, so that `\\u0000` (a backslash and letters) is told
@@ -45,6 +51,8 @@ _NUL = rb"\u0000"
 class Envelope(msgspec.Struct, gc=False, kw_only=True):
     """A page's own members; the types made per table add `value`."""
 
+    context: str | None = msgspec.field(default=None, name="@odata.context")
+    context_401: str | None = msgspec.field(default=None, name="@context")
     next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
     next_link_401: str | None = msgspec.field(default=None, name="@nextLink")
     delta_link: str | None = msgspec.field(default=None, name="@odata.deltaLink")
@@ -65,6 +73,15 @@ class Decoded:
     stripped_nuls: int = 0
     next_link: str | None = None
     delta_link: str | None = None
+    # What the body says that it is; None when it says nothing.
+    context: str | None = None
+    # Keys of rows that came with only some of their columns.
+    partial: list[str] = field(default_factory=list)
+
+    @property
+    def denies_delta(self) -> bool:
+        """Whether the body is a list of rows, and not one of changes."""
+        return self.context is not None and not self.context.endswith("$delta")
 
 
 @lru_cache(maxsize=512)
@@ -102,34 +119,48 @@ class PageDecoder:
             for column in columns
             if column.type is ColumnType.JSON
         ]
+        self._declared = {wire_name(column) for column in columns}
+        self._gathers = any(column.undeclared for column in columns)
+        # What a whole row has; companions are annotations, and nulls need none.
+        self._whole = {
+            wire_name(c) for c in columns if not (c.undeclared or c.from_annotation)
+        }
         version = codec.table.version_column
         self._version_field = codec.fields[version] if version else None
 
-    def decode(self, body: bytes) -> Decoded:
+    def decode(self, body: bytes, *, may_be_partial: bool = False) -> Decoded:
         """Read one page.
+
+        `may_be_partial`: rows may lack columns that did not change; then only their
+        keys are returned. Otherwise a column that is missing is null.
 
         :raises MalformedAnswerError: it is no page of OData JSON.
         """
         try:
-            return self._decode(body)
+            if self._json_fields:
+                # Nobody else looks into text that is passed on as it came.
+                str(body, "utf-8")
+            return self._decode(body, may_be_partial=may_be_partial)
         except msgspec.ValidationError as error:
             message = f"The page is not shaped as OData says: {error}."
             raise MalformedAnswerError(message) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedAnswerError(f"The page is no JSON: {error}.") from error
 
-    def _decode(self, body: bytes) -> Decoded:
+    def _decode(self, body: bytes, *, may_be_partial: bool) -> Decoded:
         try:
+            if may_be_partial or self._gathers:
+                return self._decode_one_by_one(body, may_be_partial=may_be_partial)
             return self._decode_at_once(body)
         except msgspec.ValidationError:
-            return self._decode_one_by_one(body)
+            return self._decode_one_by_one(body, may_be_partial=may_be_partial)
         except msgspec.DecodeError:
             # .NET cuts strings in the middle of a surrogate pair and sends the half
             # as an escape. One such row must not make its page unreadable for ever.
             repaired = _ESCAPE.sub(_without_half_pair, body)
             if repaired == body:
                 raise
-            return self._decode(repaired)
+            return self._decode(repaired, may_be_partial=may_be_partial)
 
     def _decode_at_once(self, body: bytes) -> Decoded:
         envelope: Any = self._decoder.decode(body)
@@ -155,17 +186,29 @@ class PageDecoder:
                     result.set_aside.append(_unusable(error))
         result.deletes = list(deletes)
 
-    def _decode_one_by_one(self, body: bytes) -> Decoded:
+    def _decode_one_by_one(self, body: bytes, *, may_be_partial: bool) -> Decoded:
         envelope = msgspec.json.decode(body, type=_RawEnvelope)
         result = _begin(envelope)
         deletes: dict[str, None] = {}
         for members in envelope.value:
             try:
-                self._take(members, result, deletes)
+                if may_be_partial and self._is_partial(members):
+                    key = deltas.key_of_members(self._codec, members)
+                    result.partial.append(key)
+                    deletes.pop(key, None)
+                else:
+                    self._take(members, result, deletes)
             except UnusableKeyError as error:
                 result.set_aside.append(_unusable(error))
         result.deletes = list(deletes)
+        result.partial = [key for key in result.partial if key not in deletes]
         return self._finish(result, has_nuls=_NUL in body)
+
+    def _is_partial(self, members: dict[str, Raw]) -> bool:
+        return (
+            deltas.kind_of_members(members) is Item.ROW
+            and not self._whole <= members.keys()
+        )
 
     def _take(
         self, members: dict[str, Raw], result: Decoded, deletes: dict[str, None]
@@ -179,10 +222,23 @@ class PageDecoder:
                 result.set_aside.append(misfit)
                 return
             row = msgspec.json.decode(
-                msgspec.json.encode(members), type=self._codec.row_type
+                msgspec.json.encode(self._gathered(members)), type=self._codec.row_type
             )
             result.rows.append(row)
             self._cancel(deletes, row)
+
+    def _gathered(self, members: dict[str, Raw]) -> dict[str, Raw]:
+        """Put what nobody declared into the column that keeps it."""
+        if not self._gathers:
+            return members
+        rest = {
+            name: members[name]
+            for name in sorted(members.keys() - self._declared)
+            if "@" not in name
+        }
+        if not rest:
+            return members
+        return members | {UNDECLARED_MEMBER: Raw(msgspec.json.encode(rest))}
 
     def _misfit_member(self, members: dict[str, Raw]) -> SetAside | None:
         for column in self._codec.table.columns:
@@ -282,6 +338,7 @@ def _begin(envelope: Envelope) -> Decoded:
     return Decoded(
         next_link=envelope.next_link or envelope.next_link_401,
         delta_link=envelope.delta_link or envelope.delta_link_401,
+        context=envelope.context or envelope.context_401,
     )
 
 

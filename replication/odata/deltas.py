@@ -81,6 +81,18 @@ def removed_key_of_members(codec: ODataRowCodec, members: Mapping[str, Raw]) -> 
     )
 
 
+def key_of_members(codec: ODataRowCodec, members: Mapping[str, Raw]) -> str:
+    """Return the key of a row that may have come without some of its columns.
+
+    :raises UnusableKeyError: neither an id nor key fields say which row it is.
+    """
+    keys = key_values(codec, members)
+    if None not in keys:
+        return key_text(codec.key_columns, keys)
+    links = [_text(members, "@id"), _text(members, "@odata.id")]
+    return _removed_key(codec, links=links, keys=keys, deleted_id=None, old=False)
+
+
 def key_values(codec: ODataRowCodec, members: Mapping[str, Raw]) -> list[Any]:
     """Return the values of the key columns, None for what is missing or misfits."""
     values = []

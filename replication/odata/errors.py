@@ -59,16 +59,17 @@ class AccessRefusedError(MisconfiguredError):
     code = "access_refused"
 
 
+class SignInRefusedError(AccessRefusedError):
+    """The source refused us altogether (401), with a fresh token too."""
+
+    hopeless_after = 3
+    concerns_organization = True
+
+
 class RequestRefusedError(MisconfiguredError):
     """The source knows no such table or column, or forbids the request."""
 
     code = "request_refused"
-
-
-class TrackingUnsupportedError(MisconfiguredError):
-    """The source ignores change tracking although its metadata promises it."""
-
-    code = "tracking_unsupported"
 
 
 class UnsafeEndpointError(MisconfiguredError):
@@ -87,6 +88,9 @@ class CredentialError(MisconfiguredError):
     """The identity provider refused our credentials, or they are incomplete."""
 
     code = "credential_refused"
+    # Asking again with a wrong secret locks the application out.
+    hopeless_after = 1
+    concerns_organization = True
 
 
 class UnusableMetadataError(MisconfiguredError):

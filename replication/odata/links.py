@@ -59,12 +59,18 @@ def is_loopback_name(host: str) -> bool:
 
 
 def resolve(link: str, *, request_url: str) -> str:
-    """Return the absolute form of a link; an absolute one stays as it is."""
+    """Return the absolute form of a link; an absolute one stays as it is.
+
+    :raises ForeignLinkError: it is no link.
+    """
     if _AUTHORITY.match(link):
         return link
     if "\\" in link:
         raise ForeignLinkError("The source sent a link with a backslash.")
-    return urljoin(request_url, link)
+    try:
+        return urljoin(request_url, link)
+    except ValueError as error:
+        raise ForeignLinkError("The source sent a link that is no URL.") from error
 
 
 def target_of(url: str, *, origin: Origin) -> str:

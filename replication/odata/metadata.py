@@ -22,7 +22,7 @@ Document = TypeVar("Document")
 # Names in one `$filter`; far below the length of a URL that servers refuse.
 _TABLES_PER_REQUEST = 25
 
-_LOGICAL_NAME = re.compile(r"[a-z_][a-z0-9_]{0,127}")
+LOGICAL_NAME = re.compile(r"[a-z_][a-z0-9_]{0,127}")
 
 _TABLE_MEMBERS = (
     "LogicalName,EntitySetName,PrimaryIdAttribute,PrimaryNameAttribute,"
@@ -30,7 +30,7 @@ _TABLE_MEMBERS = (
 )
 _COLUMN_MEMBERS = (
     "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForRead,"
-    "RequiredLevel"
+    "RequiredLevel,IsSecured,MetadataId"
 )
 
 _TYPES = {
@@ -130,6 +130,8 @@ class _Column(Struct):
     attribute_of: str | None = field(default=None, name="AttributeOf")
     readable: bool | None = field(default=None, name="IsValidForRead")
     required: _Value | None = field(default=None, name="RequiredLevel")
+    secured: bool | None = field(default=None, name="IsSecured")
+    id: str | None = field(default=None, name="MetadataId")
 
 
 class _Columns(Struct):
@@ -167,7 +169,7 @@ def load_tables(reader: Reader, names: Iterable[str]) -> tuple[TableDef, ...]:
     :raises UnusableMetadataError: a table's key is not among its readable columns.
     """
     found: dict[str, TableDef] = {}
-    usable = [name for name in names if _LOGICAL_NAME.fullmatch(name)]
+    usable = [name for name in names if LOGICAL_NAME.fullmatch(name)]
     for start in range(0, len(usable), _TABLES_PER_REQUEST):
         wanted = usable[start : start + _TABLES_PER_REQUEST]
         condition = " or ".join(f"LogicalName eq '{name}'" for name in wanted)
@@ -266,6 +268,8 @@ def _column(name: str, column: _Column, detail: _Details) -> ColumnDef:
         scale=detail.precision,
         references=references if is_lookup else (),
         options=_options(detail),
+        secured=bool(column.secured),
+        source_id=column.id,
     )
 
 
@@ -282,6 +286,8 @@ def _companion(name: str, column: _Column) -> ColumnDef:
         type=ColumnType.STRING,
         source_name=f"_{column.name}_value",
         from_annotation=True,
+        secured=bool(column.secured),
+        source_id=column.id,
     )
 
 

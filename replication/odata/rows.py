@@ -22,6 +22,9 @@ from replication.odata.values import CODECS, copy_text
 
 LOOKUP_TYPE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 
+# No service sends a name with a blank: the decoder puts this member together.
+UNDECLARED_MEMBER = "undeclared members"
+
 # PROTOCOL §5: a version has at most 128 characters.
 VERSION_LIMIT = 128
 
@@ -41,6 +44,8 @@ _SPECIAL: tuple[tuple[str, str, Any, Any], ...] = (
 
 def wire_name(column: ColumnDef) -> str:
     """Return the JSON member that holds a column's value."""
+    if column.undeclared:
+        return UNDECLARED_MEMBER
     if column.from_annotation:
         return f"{column.source_name}@{LOOKUP_TYPE}"
     return column.source_name
@@ -152,6 +157,11 @@ def _row_type(table: TableDef, fields: dict[str, str]) -> type[Any]:
         rename[field] = f"no {wire}" if wire in taken else wire
         members.append((field, kind, default))
     return msgspec.defstruct("Row", members, rename=rename, gc=False)
+
+
+def has_own_version(row: Any) -> bool:
+    """Whether the row came with an ETag that is its version."""
+    return _is_version(row.etag or row.etag_401 or "")
 
 
 def _is_version(etag: str) -> bool:

@@ -19,7 +19,13 @@ import urllib3
 
 from replication.odata import links
 from replication.odata.answers import Reply
-from replication.odata.connections import deadline, new_session, trust
+from replication.odata.connections import (
+    ANYWHERE,
+    Network,
+    deadline,
+    new_session,
+    trust,
+)
 from replication.odata.credentials import Credential
 from replication.odata.errors import (
     AnswerTooLargeError,
@@ -71,12 +77,16 @@ class RequestsTransport:
         ca_certificate: str = "",
         allow_loopback: bool = False,
         limits: Limits | None = None,
+        network: Network = ANYWHERE,
     ) -> None:
         self._origin = links.origin_of(endpoint, allow_loopback=allow_loopback)
         self._credential = credential
         self._limits = limits or Limits()
         self._session = new_session(
-            endpoint, context=trust(ca_certificate), allow_loopback=allow_loopback
+            endpoint,
+            context=trust(ca_certificate),
+            allow_loopback=allow_loopback,
+            network=network,
         )
 
     def get(self, url: str, *, headers: Mapping[str, str]) -> Reply:
@@ -211,6 +221,10 @@ def _translated(error: Exception) -> Exception:
         )
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return SourceTimeoutError("The source did not answer in time.")
+    if _has_cause(error, urllib3.exceptions.NameResolutionError):
+        return SourceUnavailableError("The source's host name cannot be resolved.")
+    if _has_cause(error, ConnectionRefusedError):
+        return SourceUnavailableError("Nobody listens at the source's address.")
     if isinstance(error, requests.exceptions.InvalidURL | UnicodeError):
         return MalformedAnswerError("The link cannot be requested.")
     return SourceUnavailableError(f"The connection failed: {type(error).__name__}.")

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from django.db import OperationalError, connection
 
-from provisioning.services import leases
+from provisioning.services import budgets, leases
 from provisioning.services.leases import Lease, LeaseLostError
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ LONGEST = timedelta(minutes=5)
 def kept(held: Lease, *, lease: timedelta) -> Iterator[None]:
     """Renew the lease from a thread of its own until the block ends.
 
-    A lease that is lost meanwhile shows at the worker's next step, which is fenced;
+    What its worker holds at the source is kept with it. A lease that is lost meanwhile shows at the worker's next step, which is fenced;
     a worker that is paused or killed renews nothing.
     """
     stop = threading.Event()
@@ -47,6 +47,7 @@ def _renew_until(stop: threading.Event, held: Lease, lease: timedelta) -> None:
             # A catalog that is away for one beat may be back for the next.
             with suppress(OperationalError):
                 leases.renew(held, lease=lease)
+                budgets.renew(held.work_item_id, hold=lease)
     except LeaseLostError:
         logger.warning("Lease lost", extra={"work_item_id": str(held.work_item_id)})
     finally:

@@ -16,10 +16,10 @@ from provisioning import queries
 from provisioning.domain.states import WORKING
 from provisioning.models import Organization
 from replication.models import Profile
-from replication.services import samples
+from replication.services import samples, segments
 from replication.services.samples import Staged
-from replication.staging import clock, connections
-from replication.visibility import rules
+from replication.staging import clock, connections, schema_changes
+from replication.visibility import reconcile, rules
 
 logger = logging.getLogger(__name__)
 
@@ -31,24 +31,42 @@ def keep_house() -> None:
     """Look after the staging database of every organization that has one in use."""
     retention = settings.CHECKPOINT_VALIDITY + DOWNLOAD_TOLERANCE
     held: dict[UUID, Staged] = {}
+    storing: list[UUID] = []
     for organization in queries.live_organizations().filter(state__in=WORKING):
         try:
             with connections.opened(organization.id) as conn:
                 held[organization.id] = samples.staged(conn)
                 if organization.may_serve:
                     sample_rev(conn)
+                    if reconcile.is_due(conn):
+                        # Time moves windows, and profiles are published, also where
+                        # nothing can be pulled.
+                        reconcile.reconcile(conn)
                     purge(conn, retention=retention)
-        except (SyncError, psycopg.OperationalError) as error:
-            # Whatever is wrong with one, the others are looked after.
-            logger.warning(
-                "Housekeeping failed",
-                extra={
-                    "organization_id": str(organization.id),
-                    "error": type(error).__name__,
-                },
-            )
+                    schema_changes.tidy(conn, retention=retention)
+                    if segments.is_any(conn):
+                        storing.append(organization.id)
+        except (SyncError, psycopg.Error) as error:
+            _log_failure(organization.id, error)
     samples.record(held, now=timezone.now())
     forget_profiles()
+    # Last, for it may take long.
+    for organization_id in storing:
+        try:
+            segments.keep(organization_id)
+        except (SyncError, psycopg.Error) as error:
+            _log_failure(organization_id, error)
+
+
+def _log_failure(organization_id: UUID, error: Exception) -> None:
+    # Whatever is wrong with one, the others are looked after.
+    logger.warning(
+        "Housekeeping failed",
+        extra={
+            "organization_id": str(organization_id),
+            "error": type(error).__name__,
+        },
+    )
 
 
 def forget_profiles() -> None:

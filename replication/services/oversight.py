@@ -83,8 +83,8 @@ def tables(organization_id: UUID) -> list[TableStanding]:
             conn,
             TableStanding,
             "SELECT name AS table, row_count AS rows, is_complete, loading,"
-            " CASE WHEN definition ->> 'tracked' = 'true' THEN 'delta'"
-            " ELSE 'compare' END AS mode,"
+            " coalesce(mode, CASE WHEN definition ->> 'tracked' = 'true' THEN 'delta'"
+            " ELSE 'compare' END) AS mode,"
             " last_page_at, last_complete_at, stripped_nuls,"
             " (SELECT count(*) FROM sync.set_aside a WHERE a.source_id = s.id)"
             " AS set_aside"

@@ -1,36 +1,43 @@
-"""Save profiles, and publish them to the staging database."""
+"""Save profiles and what holds for all of them, and publish them to staging."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
+import psycopg
 from django.db import transaction
 from django.utils import timezone
 
 from project.errors import RejectedError
-from replication.domain.profiles import (
-    LONGEST_INTERVAL_MINUTES,
-    SHORTEST_INTERVAL_MINUTES,
-    Policy,
-    ProfileDef,
-    ProfileItem,
-)
-from replication.models import Profile
-from replication.staging import connections, registry
-from replication.staging.registry import SourceTable
-from replication.visibility import policy
+from provisioning.models import Organization
+from replication.domain import findings
+from replication.domain.findings import Fault
+from replication.domain.profiles import CommonSettings, Policy, ProfileDef
+from replication.domain.tables import TableDef
+from replication.models import Profile, ProfileSettings
+from replication.staging import clock, connections, registry
+from replication.visibility import checking, policy
+
+Document = TypeVar("Document")
+
+# More tell nobody more.
+MOST_ERRORS = 100
+# The database stores neither NUL nor half a character.
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class InvalidProfileError(RejectedError):
-    """The profile cannot be used; `errors` name the members."""
+    """The document cannot be used; `errors` name the members."""
 
     code = "malformed"
 
-    def __init__(self, errors: list[dict[str, str]]) -> None:
+    def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
         super().__init__("The profile is malformed.")
-        self.errors = errors
+        self.errors = [dict(error) for error in errors]
 
 
 def save_profile(
@@ -40,10 +47,9 @@ def save_profile(
 
     :raises InvalidProfileError: with every member that is wrong.
     """
-    parsed = _parsed({**document, "name": name})
-    errors = _errors(parsed, _staged_tables(organization_id))
-    if errors:
-        raise InvalidProfileError(errors)
+    parsed = _parsed({**document, "name": name}, ProfileDef)
+    with connections.reading(organization_id) as conn:
+        _refuse(checking.faults(parsed, definitions(conn)))
     profile, _ = Profile.objects.update_or_create(
         organization_id=organization_id,
         name=name,
@@ -63,6 +69,39 @@ def delete_profile(organization_id: UUID, *, name: str) -> bool:
     return deleted > 0
 
 
+def save_settings(
+    organization_id: UUID, *, document: Mapping[str, object]
+) -> CommonSettings:
+    """Replace what holds for all profiles; effective once published.
+
+    :raises InvalidProfileError: with every member that is wrong.
+    """
+    parsed = _parsed(document, CommonSettings)
+    with connections.reading(organization_id) as conn:
+        _refuse(checking.faults_of_settings(parsed, definitions(conn)))
+    ProfileSettings.objects.update_or_create(
+        organization_id=organization_id,
+        defaults={
+            "document": msgspec.to_builtins(parsed),
+            "changed_at": timezone.now(),
+        },
+    )
+    return parsed
+
+
+def settings_of(organization_id: UUID) -> CommonSettings:
+    found = ProfileSettings.objects.filter(organization_id=organization_id).first()
+    if found is None:
+        return CommonSettings()
+    return msgspec.convert(found.document, type=CommonSettings)
+
+
+def draft(conn: psycopg.Connection, organization_id: UUID) -> Policy:
+    """What publishing would make effective, from the organization's staging."""
+    saved = Profile.objects.filter(organization_id=organization_id).order_by("name")
+    return _policy(conn, list(saved), settings_of(organization_id))
+
+
 def publish(organization_id: UUID) -> None:
     """Make all saved profiles of the organization effective. Safe to repeat.
 
@@ -70,80 +109,81 @@ def publish(organization_id: UUID) -> None:
     they have.
     """
     with transaction.atomic():
+        # One after the other: what was read earlier must not be published later.
+        Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
         saved = list(
-            Profile.objects.select_for_update()
-            .filter(organization_id=organization_id)
-            .order_by("name")
+            Profile.objects.filter(organization_id=organization_id).order_by("name")
         )
-    published = Policy(
-        profiles=tuple(msgspec.convert(p.document, type=ProfileDef) for p in saved)
+        settings = settings_of(organization_id)
+        with connections.reading(organization_id) as conn, conn.transaction():
+            # Whoever translates the source's profiles holds the clock.
+            clock.lock(conn)
+            policy.publish(conn, _policy(conn, saved, settings))
+        now = timezone.now()
+        for profile in saved:
+            # A profile that was changed meanwhile is not the one that was published.
+            Profile.objects.filter(pk=profile.pk, changed_at=profile.changed_at).update(
+                published_at=now
+            )
+
+
+def definitions(conn: psycopg.Connection) -> dict[str, TableDef]:
+    """The replicated tables by name."""
+    return {t.definition.name: t.definition for t in registry.tables(conn)}
+
+
+def _policy(
+    conn: psycopg.Connection, saved: Sequence[Profile], settings: CommonSettings
+) -> Policy:
+    common = Policy(
+        served=settings.served, hierarchy=settings.hierarchy, origin=settings.origin
     )
-    with connections.reading(organization_id) as conn:
-        policy.publish(conn, published)
-    now = timezone.now()
-    for profile in saved:
-        # A profile that was changed meanwhile is not the one that was published.
-        Profile.objects.filter(pk=profile.pk, changed_at=profile.changed_at).update(
-            published_at=now
+    if settings.origin == "source":
+        # What was published last stays until the next translation: on devices,
+        # profiles that are not read yet would be profiles that were withdrawn.
+        before = policy.published(conn)
+        return msgspec.structs.replace(
+            common, profiles=before.profiles, translated_from=before.translated_from
         )
+    profiles = tuple(msgspec.convert(p.document, type=ProfileDef) for p in saved)
+    return msgspec.structs.replace(common, profiles=profiles)
 
 
-def _parsed(document: Mapping[str, object]) -> ProfileDef:
+def _parsed(document: Mapping[str, object], kind: type[Document]) -> Document:
+    _refuse([_unstorable(place) for place in _places_unstorable(document)])
     try:
-        return msgspec.convert(dict(document), type=ProfileDef)
+        return msgspec.convert(dict(document), type=kind)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at ")
         member = place.strip("`").removeprefix("$").lstrip(".") or "profile"
         raise InvalidProfileError([{"member": member, "message": text}]) from error
 
 
-def _errors(
-    profile: ProfileDef, staged: Mapping[str, SourceTable]
-) -> list[dict[str, str]]:
-    errors = []
-    names = [item.table for item in profile.items]
-    for number, item in enumerate(profile.items):
-        place = f"items[{number}]"
-        if names.count(item.table) > 1:
-            errors.append(_error(f"{place}.table", "The table stands in two items."))
-        if not _is_valid_interval(item):
-            errors.append(
-                _error(
-                    f"{place}.sync_interval_minutes",
-                    f"Choose {SHORTEST_INTERVAL_MINUTES} to"
-                    f" {LONGEST_INTERVAL_MINUTES} minutes.",
-                )
-            )
-        errors += _unknown_names(place, item, staged)
-    return errors
+def _refuse(faults: Sequence[Fault]) -> None:
+    if faults:
+        raise InvalidProfileError(findings.documents(faults[:MOST_ERRORS]))
 
 
-def _unknown_names(
-    place: str, item: ProfileItem, staged: Mapping[str, SourceTable]
-) -> list[dict[str, str]]:
-    if item.table not in staged:
-        message = f"The organization does not replicate {item.table}."
-        return [_error(f"{place}.table", message)]
-    known = {column.name for column in staged[item.table].definition.columns}
-    return [
-        _error(f"{place}.columns", f"{item.table} has no column {column}.")
-        for column in item.columns or ()
-        if column not in known
-    ]
+def _unstorable(place: str) -> Fault:
+    message = "The character NUL and half a surrogate pair cannot be stored."
+    return Fault(member=place or "profile", message=message)
 
 
-def _is_valid_interval(item: ProfileItem) -> bool:
-    return (
-        SHORTEST_INTERVAL_MINUTES
-        <= item.sync_interval_minutes
-        <= LONGEST_INTERVAL_MINUTES
-    )
+def _places_unstorable(document: Mapping[str, object]) -> Iterator[str]:
+    """Members whose text cannot be stored; for a member's name, what it is in."""
+    ahead: list[tuple[str, object]] = [("", document)]
+    while ahead:
+        place, value = ahead.pop()
+        if isinstance(value, str) and _UNSTORABLE.search(value):
+            yield place
+        elif isinstance(value, Mapping):
+            if any(_UNSTORABLE.search(name) for name in value):
+                yield place
+            else:
+                ahead += [(_inside(place, name), v) for name, v in value.items()]
+        elif isinstance(value, list):
+            ahead += [(f"{place}[{n}]", one) for n, one in enumerate(value)]
 
 
-def _error(member: str, message: str) -> dict[str, str]:
-    return {"member": member, "message": message}
-
-
-def _staged_tables(organization_id: UUID) -> dict[str, SourceTable]:
-    with connections.reading(organization_id) as conn:
-        return {table.definition.name: table for table in registry.tables(conn)}
+def _inside(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name

@@ -13,14 +13,23 @@ import psycopg
 from psycopg import sql
 
 from project.errors import MisconfiguredError, TransientError
+from replication.domain.modes import Found
 from replication.domain.pages import Cursor, Page
+from replication.domain.source_profiles import PROFILE_TABLES
 from replication.domain.tables import TableDef
-from replication.services.commit import commit_page, following
-from replication.source import ResyncRequiredError, Source
+from replication.services import modes
+from replication.services.commit import Committed, commit_page, following
+from replication.source import (
+    PageReader,
+    PollingUnsupportedError,
+    ResyncRequiredError,
+    Source,
+    TrackingUnsupportedError,
+)
 from replication.staging import merge, registry, schema
-from replication.staging.registry import SourceTable
+from replication.staging.registry import DefinitionMovedError, SourceTable
 from replication.staging.sweep import begin_full_load
-from replication.visibility import reconcile
+from replication.visibility import reconcile, source_profiles
 
 
 class LoopingPagesError(TransientError):
@@ -45,6 +54,13 @@ class Progress:
     unchanged: int = 0
     is_finished: bool = False
 
+    def count(self, committed: Committed) -> None:
+        self.pages += 1
+        self.written += committed.written
+        self.deleted += committed.deleted
+        self.unchanged += committed.unchanged
+        self.is_finished = committed.is_last
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullOrder:
@@ -63,6 +79,10 @@ class PullOrder:
     # An operator has agreed to a full load that deletes a large share of the table.
     accepts_sweep: bool = False
     resync_begun: Callable[[], None] = field(default=lambda: None)
+    # How often the keys of a polled table are compared with the source's.
+    reconcile_every: timedelta = timedelta(days=1)
+    # Cursors expire with a change of metadata, among other reasons.
+    cursor_expired: Callable[[], None] = field(default=lambda: None)
 
 
 def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Progress:
@@ -77,59 +97,93 @@ def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Pr
     # The fence cannot tell a table that is missing from one that was taken over.
     _staged(conn, order.table)
     registry.fence(conn, order.table, epoch=order.epoch)
-    staged = _staged(conn, order.table)
-    merge.prepare(conn, staged.definition)
+    reconcile.prepare(conn)
     if reconcile.is_due(conn):
         reconcile.reconcile(conn)
-    if order.wants_resync or _compares_anew(staged):
-        _restart(conn, order)
-        order.resync_begun()
+    _begin(conn, source, order)
     progress = Progress()
-    _pull_pages(conn, source, order, progress)
+    ends_at = time.monotonic() + order.time_slice.total_seconds()
+    while not _pull_pages(conn, source, order, progress, ends_at=ends_at):
+        # The definition changed: what was fetched by the former one is worthless.
+        continue
+    if order.table in PROFILE_TABLES and progress.is_finished:
+        source_profiles.refresh(conn, source)
     if reconcile.is_due(conn):
         reconcile.reconcile(conn)
     return progress
 
 
-def _pull_pages(
-    conn: psycopg.Connection, source: Source, order: PullOrder, progress: Progress
-) -> None:
-    ends_at = time.monotonic() + order.time_slice.total_seconds()
+def _begin(conn: psycopg.Connection, source: Source, order: PullOrder) -> None:
+    """Find out the table's mode, and begin a load where one is due."""
     staged = _staged(conn, order.table)
+    found = modes.found_out(conn, source, staged, epoch=order.epoch)
+    staged = _staged(conn, order.table)
+    if order.wants_resync or _compares_anew(staged):
+        _restart(conn, order)
+        order.resync_begun()
+    elif modes.is_reconciliation_due(staged, found, interval=order.reconcile_every):
+        modes.begin_reconciliation(conn, staged, epoch=order.epoch)
+
+
+def _pull_pages(
+    conn: psycopg.Connection,
+    source: Source,
+    order: PullOrder,
+    progress: Progress,
+    *,
+    ends_at: float,
+) -> bool:
+    """Pull by one definition and in one mode; False when there is another meanwhile."""
+    staged = _staged(conn, order.table)
+    pulled_as = (staged.definition_rev, staged.found)
+    merge.prepare(conn, staged.definition)
     codec = source.codec(staged.definition)
-    has_restarted = False
-    with _pages(source, staged.definition) as pages:
+    reader = source.reader(staged.found) if staged.found else source
+    with _pages(reader, staged.definition) as pages:
         while True:
             staged = _staged(conn, order.table)
-            try:
-                page = pages.take(staged.cursor)
-            except ResyncRequiredError:
-                # Links that expire as soon as they are given would never end.
-                if staged.cursor is None or has_restarted:
-                    raise
-                _restart(conn, order)
-                pages.forget()
-                has_restarted = True
+            if (staged.definition_rev, staged.found) != pulled_as:
+                return False
+            if (page := _taken(conn, order, staged, pages)) is None:
                 continue
             if not page.is_last and time.monotonic() < ends_at:
                 pages.prefetch(following(page))
             page = _without_recreated(conn, source, staged, page)
-            committed = commit_page(
-                conn,
-                staged,
-                page,
-                codec,
-                epoch=order.epoch,
-                accepts_sweep=order.accepts_sweep,
-            )
+            page = modes.completed(conn, source, staged, page, codec=codec)
+            try:
+                committed = commit_page(
+                    conn,
+                    staged,
+                    page,
+                    codec,
+                    epoch=order.epoch,
+                    accepts_sweep=order.accepts_sweep,
+                )
+            except DefinitionMovedError:
+                return False
             order.renew()
-            progress.pages += 1
-            progress.written += committed.written
-            progress.deleted += committed.deleted
-            progress.unchanged += committed.unchanged
-            progress.is_finished = committed.is_last
+            progress.count(committed)
             if committed.is_last or time.monotonic() >= ends_at:
-                return
+                return True
+
+
+def _taken(
+    conn: psycopg.Connection, order: PullOrder, staged: SourceTable, pages: _Pages
+) -> Page | None:
+    """Return the next page, None when the table had to begin anew."""
+    try:
+        return pages.take(staged.cursor)
+    except ResyncRequiredError:
+        # Links that expire as soon as they are given would never end.
+        if staged.cursor is None or pages.began_anew:
+            raise
+        order.cursor_expired()
+        _restart(conn, order)
+        pages.begin_anew()
+    except (TrackingUnsupportedError, PollingUnsupportedError):
+        if not _compare_instead(conn, staged, order):
+            raise
+    return None
 
 
 def _without_recreated(
@@ -160,13 +214,14 @@ class _Pages:
     """Fetches pages, the next one while the present one is committed."""
 
     def __init__(
-        self, source: Source, table: TableDef, executor: ThreadPoolExecutor
+        self, source: PageReader, table: TableDef, executor: ThreadPoolExecutor
     ) -> None:
         self._source = source
         self._table = table
         self._executor = executor
         self._fetched: tuple[Cursor | None, Future[Page]] | None = None
         self._followed: set[str] = set()
+        self.began_anew = False
 
     def take(self, cursor: Cursor | None) -> Page:
         fetched, self._fetched = self._fetched, None
@@ -183,10 +238,11 @@ class _Pages:
             self._executor.submit(self._source.fetch_page, self._table, cursor),
         )
 
-    def forget(self) -> None:
-        """The table begins anew: links that were followed may come again."""
+    def begin_anew(self) -> None:
+        """Links that were followed may come again."""
         self._fetched = None
         self._followed.clear()
+        self.began_anew = True
 
     def _refuse_loops(self, page: Page) -> None:
         if page.next_link is None:
@@ -199,7 +255,7 @@ class _Pages:
 
 
 @contextmanager
-def _pages(source: Source, table: TableDef) -> Iterator[_Pages]:
+def _pages(source: PageReader, table: TableDef) -> Iterator[_Pages]:
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
     try:
         yield _Pages(source, table, executor)
@@ -211,10 +267,19 @@ def _pages(source: Source, table: TableDef) -> Iterator[_Pages]:
 def _compares_anew(staged: SourceTable) -> bool:
     """Without change tracking every pull compares the whole table."""
     return (
-        not staged.definition.tracked
-        and staged.cursor is None
-        and staged.loading == "none"
+        staged.mode == "compare" and staged.cursor is None and staged.loading == "none"
     )
+
+
+def _compare_instead(
+    conn: psycopg.Connection, staged: SourceTable, order: PullOrder
+) -> bool:
+    """Give up a mode that the source does not bear; False when none is left."""
+    if staged.mode == "compare":
+        return False
+    modes.remember(conn, staged, Found(mode="compare"), epoch=order.epoch)
+    _restart(conn, order)
+    return True
 
 
 def _restart(conn: psycopg.Connection, order: PullOrder) -> None:
@@ -227,4 +292,4 @@ def _staged(conn: psycopg.Connection, name: str) -> SourceTable:
     staged = registry.table(conn, name)
     if staged is None:
         raise UnknownTableError(f"Staging has no table {name}.")
-    return staged
+    return staged.pulled

@@ -14,12 +14,14 @@ import psycopg
 from django.conf import settings
 from django.db import OperationalError
 
-from project.errors import SyncError
+from project.errors import MisconfiguredError, RejectedError, SyncError
 from provisioning import queries
 from provisioning.models import WorkItem
 from provisioning.services import leases, progress
 from provisioning.services.leases import DefectReport, Lease, LeaseLostError
-from replication.services import heartbeat
+from replication.odata.measured import SourceShutError
+from replication.services import allowance, heartbeat, sizes
+from replication.services.allowance import Allowance
 from replication.services.load_metadata import load_metadata
 from replication.services.pull import Progress, PullOrder, pull_table
 from replication.services.sources import source_of
@@ -55,9 +57,12 @@ def run_item(held: Lease) -> None:
         leases.outrun(held, epoch=error.epoch)
     except LeaseLostError:
         logger.warning("Lease lost", extra=labels)
+    except SourceShutError as error:
+        _set_back(held, error)
     except SyncError as error:
         logger.warning("Work item failed", extra={**labels, "code": error.code})
         _postpone(held, error)
+        _suspect_metadata(held, error)
     except psycopg.OperationalError as error:
         logger.warning("Staging failed", extra={**labels, "sqlstate": error.sqlstate})
         message = f"The staging database failed ({error.sqlstate or 'no answer'})."
@@ -70,6 +75,13 @@ def run_item(held: Lease) -> None:
         _postpone(held, DefectReport(type(error).__name__, _told(error)))
 
 
+def _suspect_metadata(held: Lease, error: SyncError) -> None:
+    """A source that refuses what it used to answer may look different by now."""
+    is_refusal = isinstance(error, MisconfiguredError | RejectedError)
+    if is_refusal and held.kind == WorkItem.Kind.TABLE:
+        progress.metadata_may_have_changed(held.organization_id)
+
+
 def _told(error: Exception) -> str:
     """What to show of a defect. PostgreSQL's details quote rows: not those."""
     if isinstance(error, psycopg.Error):
@@ -80,12 +92,17 @@ def _told(error: Exception) -> str:
 def _run(held: Lease) -> Callable[[], None]:
     """Do the item's work; return how to record it once the heartbeat has stopped."""
     organization = queries.organization(held.organization_id)
-    source = source_of(organization)
-    if held.kind == WorkItem.Kind.METADATA:
-        load_metadata(organization, source)
-        return lambda: leases.finish(held)
-    with connections.opened(held.organization_id) as conn:
-        pulled = pull_table(conn, source, _order(held))
+    opened = source_of(organization)
+    asked = allowance.asking(organization, opened, work_item_id=held.work_item_id)
+    with asked as (source, allowed):
+        if held.kind == WorkItem.Kind.METADATA:
+            load_metadata(organization, source)
+            return lambda: leases.finish(held)
+        with connections.opened(held.organization_id) as conn:
+            pulled = pull_table(conn, source, _order(held, allowed))
+            if pulled.is_finished and held.size_wanted:
+                # Not watched: a table that takes long to count proves nothing.
+                sizes.ask(conn, opened, held)
     _log(held, pulled)
     if pulled.is_finished:
         return lambda: _finish_table(held, pulled)
@@ -113,26 +130,46 @@ def _log(held: Lease, pulled: Progress) -> None:
         )
 
 
-def _order(held: Lease) -> PullOrder:
+def _order(held: Lease, allowed: Allowance) -> PullOrder:
+    def renew() -> None:
+        leases.renew(held, lease=settings.LEASE)
+        allowed.look()
+
     return PullOrder(
         table=held.table,
         epoch=held.epoch,
         time_slice=settings.TIME_SLICE,
-        renew=lambda: leases.renew(held, lease=settings.LEASE),
+        renew=renew,
         wants_resync=held.resync_requested,
         accepts_sweep=held.sweep_accepted,
         resync_begun=lambda: leases.resync_taken(held),
+        reconcile_every=settings.RECONCILE_INTERVAL,
+        cursor_expired=lambda: progress.metadata_may_have_changed(held.organization_id),
     )
+
+
+def _set_back(held: Lease, error: SourceShutError) -> None:
+    """Its source may not be asked now, which is not this item's failure."""
+    spread = 1 + random.random() / 4  # noqa: S311  not a secret
+    delay = (error.retry_after or allowance.CROWDED) * spread
+    try:
+        leases.set_back(held, delay=delay)
+    except (LeaseLostError, OperationalError) as reason:
+        _not_recorded(held, reason)
 
 
 def _postpone(held: Lease, error: SyncError | DefectReport) -> None:
     try:
         leases.postpone(held, error, jitter=random.random())  # noqa: S311  not a secret
     except (LeaseLostError, OperationalError) as reason:
-        logger.warning(
-            "Failure not recorded",
-            extra={
-                "work_item_id": str(held.work_item_id),
-                "reason": type(reason).__name__,
-            },
-        )
+        _not_recorded(held, reason)
+
+
+def _not_recorded(held: Lease, reason: Exception) -> None:
+    logger.warning(
+        "Failure not recorded",
+        extra={
+            "work_item_id": str(held.work_item_id),
+            "reason": type(reason).__name__,
+        },
+    )

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import psycopg
+from django.conf import settings
 
 from replication.staging import clock, connections
 from replication.visibility import model, subscriptions
@@ -17,11 +18,10 @@ from replication.visibility.answer import (
     Answer,
     ChangesRequest,
     ModelChangedError,
-    NotReadyError,
-    is_security_stale,
 )
 from replication.visibility.cached_access import cached_access
 from replication.visibility.checkpoints import Checkpoint
+from replication.visibility.member import NotReadyError
 from replication.visibility.messages import (
     Begin,
     CheckpointLine,
@@ -29,9 +29,12 @@ from replication.visibility.messages import (
     NothingNew,
     Reset,
     Rows,
+    StoredRows,
 )
 from replication.visibility.model import ClientModel
 from replication.visibility.pieces import Limits
+from replication.visibility.security_age import is_security_stale
+from replication.visibility.short_answers import short_answer
 from replication.visibility.subscriptions import ResyncRequiredError
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "Reset",
     "ResyncRequiredError",
     "Rows",
+    "StoredRows",
     "SyncUser",
     "changes",
     "client_model",
@@ -121,7 +125,11 @@ def changes(
     if _is_up_to_date(organization_id, request, head_age):
         assert request.checkpoint is not None
         return NothingNew(request.checkpoint)
-    return Answer(organization_id, request, limits or Limits()).start()
+    allowed = limits or Limits(segment_rows=settings.SEGMENT_ROWS)
+    short = short_answer(organization_id, request, allowed)
+    if short is not None:
+        return short
+    return Answer(organization_id, request, allowed).start()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from django.conf import settings
 from provisioning import queries
 from provisioning.models import Organization
 from replication.odata.client import ODataSource, open_source
+from replication.odata.connections import Network
 
 MAX_OPEN = 200
 
@@ -41,6 +42,10 @@ def source_of(organization: Organization) -> ODataSource:
         credential=queries.credential_of(organization),
         ca_certificate=organization.ca_certificate,
         allow_loopback=settings.SOURCE_ALLOW_LOOPBACK,
+        network=Network(
+            hosts=settings.SOURCE_HOSTS,
+            allow_private=settings.SOURCE_ALLOW_PRIVATE,
+        ),
     )
     with _lock:
         _open[organization.id] = (settled, source)

@@ -11,7 +11,7 @@ from replication.staging import connections, registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatus:
-    """`mode` is how changes are found: by delta links, or by comparing all rows."""
+    """`mode` is how changes are found, see `domain.modes`."""
 
     table: str
     mode: str
@@ -41,7 +41,7 @@ def table_status(organization_id: UUID) -> list[TableStatus]:
         return [
             TableStatus(
                 table=table.definition.name,
-                mode="delta" if table.definition.tracked else "compare",
+                mode=table.mode,
                 rows=figures[table.definition.name][0],
                 loaded=table.is_complete,
                 cursor_kind=table.cursor.kind if table.cursor else None,

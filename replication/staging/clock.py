@@ -8,10 +8,23 @@ would keep the old ancestor's key.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
+
+# What `reading_of` reads, of `sync.clock c`.
+COLUMNS = (
+    sql.SQL("c.rev"),
+    sql.SQL("c.epoch"),
+    sql.SQL("c.horizon"),
+    sql.SQL("c.access_rev"),
+    sql.SQL("c.rules_rev"),
+    sql.SQL("c.identity = sync.identity()"),
+)
 
 
 @dataclass(slots=True)
@@ -66,11 +79,13 @@ def store(conn: psycopg.Connection, held: LockedClock) -> None:
 
 def read(conn: psycopg.Connection) -> ClockReading | None:
     """Return the clock of this snapshot; None when its epoch is another database's."""
-    row = conn.execute(
-        "SELECT rev, epoch, horizon, access_rev, rules_rev,"
-        " identity = sync.identity() FROM sync.clock"
-    ).fetchone()
+    row = conn.execute(_READ).fetchone()
     assert row is not None
+    return reading_of(row)
+
+
+def reading_of(row: Sequence[Any]) -> ClockReading | None:
+    """The same, of a row of `COLUMNS`."""
     rev, epoch, horizon, access_rev, rules_rev, is_ours = row
     if not is_ours:
         return None
@@ -81,6 +96,9 @@ def read(conn: psycopg.Connection) -> ClockReading | None:
         access_rev=access_rev,
         rules_rev=rules_rev,
     )
+
+
+_READ = sql.SQL("SELECT {} FROM sync.clock c").format(sql.SQL(", ").join(COLUMNS))
 
 
 def renew_epoch(conn: psycopg.Connection) -> None:

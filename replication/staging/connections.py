@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
+from django.conf import settings
 from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 
-from project.errors import TransientError
+from project.errors import SyncError, TransientError
 from provisioning import queries
 from provisioning.services import staging_databases
 from replication.staging import install
 
 CONNECT_TIMEOUT_SECONDS = 5
-MAX_IDLE = 20
 IDLE_SECONDS = 30.0
 
 # Chunks of a download are read by row id; at the default price of a random page
@@ -53,11 +54,19 @@ def connect(organization_id: UUID) -> psycopg.Connection:
             application_name="waystation",
             options=_OPTIONS,
         )
-        install.bring_up_to_date(conn)
+        _bring_up_to_date(conn)
     except psycopg.OperationalError as error:
         message = f"Staging of organization {organization_id} is unavailable."
         raise StagingUnavailableError(message) from error
     return conn
+
+
+def _bring_up_to_date(conn: psycopg.Connection) -> None:
+    try:
+        install.bring_up_to_date(conn)
+    except psycopg.Error:
+        conn.close()
+        raise
 
 
 @contextmanager
@@ -71,7 +80,11 @@ def opened(organization_id: UUID) -> Iterator[psycopg.Connection]:
 
 
 class _IdleConnections:
-    """At most `MAX_IDLE` open connections that nobody uses, oldest out first."""
+    """Open connections that nobody uses, up to a limit, oldest out first.
+
+    A new connection costs as much as twenty polls, and every organization whose
+    devices poll needs one each time its head grows old.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,7 +118,10 @@ class _IdleConnections:
         oldest_allowed = time.monotonic() - IDLE_SECONDS
         with self._lock:
             for conn, (_, since) in list(self._idle.items()):
-                if since < oldest_allowed or len(self._idle) > MAX_IDLE:
+                if (
+                    since < oldest_allowed
+                    or len(self._idle) > settings.STAGING_CONNECTIONS
+                ):
                     del self._idle[conn]
                     stale.append(conn)
         for conn in stale:
@@ -130,17 +146,28 @@ def reading(organization_id: UUID) -> Iterator[psycopg.Connection]:
         conn.close()
         message = f"Staging of organization {organization_id} went away."
         raise StagingUnavailableError(message) from error
+    except SyncError:
+        # A refusal says nothing about the connection that it was found out on.
+        _give_back_unused(organization_id, conn)
+        raise
     except BaseException:
         conn.close()
         raise
     _idle.give_back(organization_id, conn)
 
 
+def _give_back_unused(organization_id: UUID, conn: psycopg.Connection) -> None:
+    if conn.info.transaction_status is TransactionStatus.IDLE:
+        _idle.give_back(organization_id, conn)
+    else:
+        conn.close()
+
+
 @contextmanager
-def snapshot(conn: psycopg.Connection) -> Iterator[None]:
-    """One consistent cut of the staging database, for reading only."""
+def snapshot(conn: psycopg.Connection, *, read_only: bool = True) -> Iterator[None]:
+    """One consistent cut of the staging database, and one transaction."""
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
-    conn.read_only = True
+    conn.read_only = read_only
     try:
         with conn.transaction():
             yield

@@ -157,7 +157,159 @@ ALTER TABLE sync.feed
     ADD COLUMN k4 integer, ADD COLUMN k5 integer, ADD COLUMN k6 integer;
 """
 
-_STEPS = (_FIRST, _MORE_KEYS)
+_SEGMENTS = """
+-- Rows of sets that many devices download, serialised and compressed once (FEED §6).
+CREATE TABLE sync.segment (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id integer NOT NULL,
+    -- Which columns, and how they are written.
+    layout text NOT NULL,
+    columns jsonb NOT NULL,
+    grants_id text NOT NULL,
+    grants jsonb NOT NULL,
+    epoch uuid NOT NULL,
+    -- The clock's rev in the snapshot that the rows are from.
+    sigma bigint NOT NULL,
+    row_count bigint NOT NULL,
+    byte_count bigint NOT NULL,
+    built_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ON sync.segment (source_id, layout);
+
+-- The blocks of a segment divide all row ids between them; `up_to` is the last id of
+-- a block's range, and the highest of all ids in the last block.
+CREATE TABLE sync.segment_block (
+    segment_id bigint NOT NULL,
+    up_to uuid NOT NULL,
+    first_row uuid,
+    row_count integer NOT NULL,
+    byte_count integer NOT NULL,
+    frame bytea NOT NULL,
+    -- For each row its id, and where its text ends.
+    row_ids bytea NOT NULL,
+    row_ends bytea NOT NULL,
+    PRIMARY KEY (segment_id, up_to)
+);
+ALTER TABLE sync.segment_block
+    ALTER COLUMN frame SET STORAGE EXTERNAL,
+    ALTER COLUMN row_ids SET STORAGE EXTERNAL;
+
+-- Which devices have begun to download which large sets.
+CREATE TABLE sync.segment_demand (
+    source_id integer NOT NULL,
+    layout text NOT NULL,
+    grants_id text NOT NULL,
+    device_id uuid NOT NULL,
+    columns jsonb NOT NULL,
+    grants jsonb NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, layout, grants_id, device_id)
+);
+"""
+
+_RULES = """
+ALTER TABLE sync.rule
+    -- What the rule hands out (domain.choices.RuleSpec), and for which profile items.
+    ADD COLUMN spec text,
+    ADD COLUMN slots text[] NOT NULL DEFAULT '{}',
+    -- The moment at which its moving windows were looked at, and the next one.
+    ADD COLUMN as_of timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN next_tick timestamptz,
+    -- How far a rule has come that is being brought up to date row by row.
+    ADD COLUMN stale_after uuid,
+    ADD COLUMN stale_marks bigint NOT NULL DEFAULT 0;
+UPDATE sync.rule SET spec = CASE shape WHEN 'base' THEN '{"shape":"base"}'
+    ELSE '{"shape":"deep","opens":["ancestors"]}' END,
+    stale_after = CASE shape
+        WHEN 'deep' THEN '00000000-0000-0000-0000-000000000000'::uuid END;
+ALTER TABLE sync.rule ALTER COLUMN spec SET NOT NULL;
+DROP INDEX sync.one_living_rule_per_shape;
+CREATE UNIQUE INDEX one_living_rule_per_spec ON sync.rule (source_id, md5(spec))
+    WHERE state <> 'retired';
+
+-- The profiles by which users are served; NULL before the first.
+ALTER TABLE sync.policy ADD COLUMN effective jsonb;
+UPDATE sync.policy SET effective = body;
+
+-- Users with their superiors, and teams with those of their members.
+CREATE TABLE sync.superior (
+    principal integer NOT NULL,
+    superior integer NOT NULL,
+    PRIMARY KEY (principal, superior)
+);
+
+-- Stands for "no value" where a grant has to name that.
+INSERT INTO sync.key_value (value) VALUES ('00000000-0000-0000-0000-000000000000')
+    ON CONFLICT DO NOTHING;
+"""
+
+_SCHEMA_CHANGES = """
+ALTER TABLE sync.source
+    -- How the table will be once the rows are loaded in that form, and by which way
+    -- they come (domain.schema_changes).
+    ADD COLUMN coming jsonb,
+    ADD COLUMN coming_way text CHECK (coming_way IN ('fill', 'replace')),
+    -- Rises with every change of the two definitions; pages are fenced by it.
+    ADD COLUMN definition_rev bigint NOT NULL DEFAULT 1,
+    -- The source's metadata did not name the table when it was read then.
+    ADD COLUMN missing_since timestamptz,
+    -- It was gone for good: its rows were taken from devices.
+    ADD COLUMN withdrawn_at timestamptz,
+    ADD CHECK ((coming IS NULL) = (coming_way IS NULL));
+
+-- Columns and relations that nothing serves any more, until they are dropped.
+CREATE TABLE sync.retired_column (
+    source_id integer NOT NULL,
+    column_name text NOT NULL,
+    type text NOT NULL,
+    retired_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, column_name)
+);
+CREATE TABLE sync.retired_relation (
+    relation text PRIMARY KEY,
+    retired_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The source's metadata as it was last read, so that reading it again can be spared.
+CREATE TABLE sync.metadata (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    stamp text,
+    read_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+_MODES = """
+ALTER TABLE sync.source
+    -- How changes are found; NULL until the source was asked.
+    ADD COLUMN mode text CHECK (mode IN ('delta', 'watermark', 'compare')),
+    -- The column that says when a row was changed, and the highest value read of it.
+    ADD COLUMN watermark_column text,
+    ADD COLUMN watermark text,
+    -- When keys were last compared with the source's, beside polls.
+    ADD COLUMN reconciled_at timestamptz,
+    ADD CHECK ((mode IS NOT DISTINCT FROM 'watermark')
+        = (watermark_column IS NOT NULL));
+"""
+
+_FAILED_RULES = """
+-- Rules that could not be built: left out for a while, and shown to operators.
+CREATE TABLE sync.failed_rule (
+    source_id integer NOT NULL,
+    spec text NOT NULL,
+    reason text NOT NULL,
+    failed_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+STEPS = (
+    _FIRST,
+    _MORE_KEYS,
+    _SEGMENTS,
+    _RULES,
+    _SCHEMA_CHANGES,
+    _MODES,
+    _FAILED_RULES,
+)
 
 _VERSION = """
 CREATE TABLE IF NOT EXISTS sync.schema_version (
@@ -184,7 +336,7 @@ def bring_up_to_date(conn: psycopg.Connection) -> None:
     A database that is newer than this program stays as it is.
     """
     found = conn.execute("SELECT to_regclass('sync.schema_version')::text").fetchone()
-    if found != (None,) and _version(conn) >= len(_STEPS):
+    if found != (None,) and _version(conn) >= len(STEPS):
         return
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -193,11 +345,11 @@ def bring_up_to_date(conn: psycopg.Connection) -> None:
 
 def _take_steps(conn: psycopg.Connection) -> None:
     conn.execute(_VERSION)
-    for step in _STEPS[_version(conn) :]:
+    for step in STEPS[_version(conn) :]:
         conn.execute(step)
     conn.execute(
         "UPDATE sync.schema_version SET version = greatest(version, %s)",
-        (len(_STEPS),),
+        (len(STEPS),),
     )
 
 

@@ -6,7 +6,7 @@ derived once the clock is locked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from typing import Any
@@ -17,10 +17,12 @@ from psycopg import sql
 from replication.domain.pages import Page, SetAside
 from replication.domain.tables import TableDef
 from replication.source import RowCodec
-from replication.staging import columns, quarantine, schema
+from replication.staging import columns, former, quarantine, schema
 from replication.staging.registry import SourceTable
 
 _INCOMING = sql.Identifier("incoming")
+# A statement around a MERGE of which nobody asks what it did.
+_FORGOTTEN = sql.SQL("SELECT count(*) FROM merged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,12 @@ class Merged:
 
 
 def prepare(conn: psycopg.Connection, table: TableDef) -> None:
-    """Create the connection's temporary tables, once before the first page."""
+    """Create the connection's temporary tables, once before the first page; again
+    after the table's definition changed."""
+    conn.execute("DROP TABLE IF EXISTS pg_temp.incoming")
     conn.execute(
         sql.SQL(
-            "CREATE TEMP TABLE IF NOT EXISTS {incoming} ({columns})"
-            " ON COMMIT DELETE ROWS"
+            "CREATE TEMP TABLE {incoming} ({columns}) ON COMMIT DELETE ROWS"
         ).format(incoming=_INCOMING, columns=schema.column_definitions(table))
     )
     prepare_touched(conn)
@@ -59,37 +62,44 @@ def prepare_touched(conn: psycopg.Connection) -> None:
 
 
 def merge_page(
-    conn: psycopg.Connection, source: SourceTable, page: Page, codec: RowCodec
+    conn: psycopg.Connection,
+    source: SourceTable,
+    page: Page,
+    codec: RowCodec,
+    *,
+    watched: Collection[str] = (),
 ) -> Merged:
     """Write what is new in the page; rows that staging has already stay as they are.
 
     The newest version of a row wins. Rows that cannot be stored are set aside and
-    their previous version stays.
+    their previous version stays. Former values of the `watched` columns are noted.
     """
     table = source.definition
     newest = newest_rows(page.rows, codec, numbered=table.version_column is not None)
     # What a full load meets is kept for its sweep; what a page of several brings,
     # for deletes that later pages of the run may name.
     notes_seen = source.loading == "full" or (source.is_complete and not page.is_last)
-    if source.loading == "first":
+    if source.loading == "first" or source.fills:
         changed = list(newest.values())
     else:
         changed = _news(conn, source, newest, codec, notes_seen=notes_seen)
-    written, inserted, unfit = _write(conn, source, changed, codec)
+    written, inserted, unfit = _write(conn, source, changed, codec, watched)
     refused = [*page.set_aside, *unfit]
     quarantine.note(
         conn, source.id, refused=refused, stored=newest, nuls=page.stripped_nuls
     )
     if notes_seen:
-        _note_seen(conn, source, [row.key for row in refused if row.key])
-    deleted = _delete(conn, table, page.deletes)
+        known = [row.key for row in refused if row.key]
+        written_anyway = newest if source.fills else ()
+        _note_seen(conn, source, [*known, *page.met, *written_anyway])
+    deleted = _delete(conn, table, page.deletes, watched)
     if page.deletes:
         quarantine.forget(conn, source.id, page.deletes)
     return Merged(
         written=written,
         inserted=inserted,
         deleted=deleted,
-        unchanged=len(newest) - len(changed),
+        unchanged=len(newest) - len(changed) + len(page.met),
     )
 
 
@@ -156,7 +166,11 @@ def _array(items: Iterable[str]) -> str:
 
 
 def _write(
-    conn: psycopg.Connection, source: SourceTable, rows: list[Any], codec: RowCodec
+    conn: psycopg.Connection,
+    source: SourceTable,
+    rows: list[Any],
+    codec: RowCodec,
+    watched: Collection[str],
 ) -> tuple[int, int, Sequence[SetAside]]:
     if not rows:
         return 0, 0, ()
@@ -171,6 +185,8 @@ def _write(
     refused: Sequence[SetAside] = ()
     if not _copied(conn, _INCOMING, table, lines):
         refused = quarantine.copy_what_fits(conn, _INCOMING, table, lines)
+    coming = sql.SQL("SELECT {} FROM {}").format(columns.row_id(table), _INCOMING)
+    former.note(conn, table, watched, rows=coming)
     _merge(conn, source)
     return *_count(conn), refused
 
@@ -201,6 +217,41 @@ def _newer(source: SourceTable) -> sql.SQL:
 
 
 def _merge(conn: psycopg.Connection, source: SourceTable) -> None:
+    if source.fills:
+        # Rows that are only written in another form are no news to anybody yet.
+        _note_newer(conn, source)
+        _merge_incoming(conn, source, into=_FORGOTTEN, when=sql.SQL("true"))
+        return
+    newer = sql.SQL("i.{version} {newer} t.{version}").format(
+        version=sql.Identifier(columns.VERSION), newer=_newer(source)
+    )
+    into = sql.SQL("INSERT INTO touched SELECT row_id, true, inserted FROM merged")
+    _merge_incoming(conn, source, into=into, when=newer)
+
+
+def _note_newer(conn: psycopg.Connection, source: SourceTable) -> None:
+    table = source.definition
+    conn.execute(
+        sql.SQL(
+            "INSERT INTO touched SELECT i.{row_id}, true, t.{row_id} IS NULL"
+            " FROM {incoming} i LEFT JOIN {relation} t ON t.{row_id} = i.{row_id}"
+            " WHERE t.{version} IS DISTINCT FROM i.{version}"
+        ).format(
+            row_id=columns.row_id(table),
+            incoming=_INCOMING,
+            relation=schema.relation(table),
+            version=sql.Identifier(columns.VERSION),
+        )
+    )
+
+
+def _merge_incoming(
+    conn: psycopg.Connection,
+    source: SourceTable,
+    *,
+    into: sql.Composable,
+    when: sql.Composable,
+) -> None:
     table = source.definition
     names = schema.copied_names(table)
     comma = sql.SQL(", ")
@@ -209,17 +260,16 @@ def _merge(conn: psycopg.Connection, source: SourceTable) -> None:
             "WITH merged AS ("
             " MERGE INTO {relation} AS t USING {incoming} AS i"
             " ON t.{row_id} = i.{row_id}"
-            " WHEN MATCHED AND i.{version} {newer} t.{version}"
-            " THEN UPDATE SET {assignments}"
+            " WHEN MATCHED AND {when} THEN UPDATE SET {assignments}"
             " WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
             " RETURNING t.{row_id} AS row_id, merge_action() = 'INSERT' AS inserted)"
-            " INSERT INTO touched SELECT row_id, true, inserted FROM merged"
+            " {into}"
         ).format(
             relation=schema.relation(table),
             incoming=_INCOMING,
             row_id=columns.row_id(table),
-            version=sql.Identifier(columns.VERSION),
-            newer=_newer(source),
+            when=when,
+            into=into,
             assignments=comma.join(sql.SQL("{0} = i.{0}").format(n) for n in names),
             names=comma.join(names),
             values=comma.join(sql.SQL("i.{}").format(n) for n in names),
@@ -227,10 +277,17 @@ def _merge(conn: psycopg.Connection, source: SourceTable) -> None:
     )
 
 
-def _delete(conn: psycopg.Connection, table: TableDef, keys: Sequence[str]) -> int:
+def _delete(
+    conn: psycopg.Connection,
+    table: TableDef,
+    keys: Sequence[str],
+    watched: Collection[str],
+) -> int:
     """Delete rows; keys that staging never had are no error."""
     if not keys:
         return 0
+    going = sql.SQL("SELECT unnest({}::uuid[])").format(_array(row_ids(table, keys)))
+    former.note(conn, table, watched, rows=going)
     deleted = conn.execute(
         sql.SQL(
             "WITH gone AS (DELETE FROM {relation} WHERE {row_id} = ANY(%s::uuid[])"

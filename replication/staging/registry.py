@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import psycopg
 
 from project.errors import TransientError
+from replication.domain.modes import Found, Mode
 from replication.domain.pages import Cursor
 from replication.domain.tables import TableDef
 
@@ -26,6 +29,12 @@ class FencedError(TransientError):
         self.epoch = epoch
 
 
+class DefinitionMovedError(TransientError):
+    """The table's definition changed while a page was on its way."""
+
+    code = "definition_moved"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTable:
     """A row of `sync.source`."""
@@ -37,11 +46,51 @@ class SourceTable:
     generation: int
     loading: str
     is_complete: bool
+    definition_rev: int
+    # How the rows are loaded now, until they are served in that form.
+    coming: TableDef | None = None
+    coming_way: str | None = None
+    # Of the view that a pull has of a table with a form to come: the former one.
+    served: TableDef | None = None
+    # How changes are found; None until the source was asked.
+    found: Found | None = None
+    # When keys were last compared with the source's, beside polls.
+    reconciled_at: datetime | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """How changes are found, as far as that is known."""
+        if self.found is not None:
+            return self.found.mode
+        return "delta" if self.definition.tracked else "compare"
+
+    @property
+    def pulled(self) -> SourceTable:
+        """The table as pulls see it: in the form that comes, if one does."""
+        if self.coming is None or self.served is not None:
+            return self
+        return replace(
+            self,
+            definition=self.coming,
+            served=self.definition,
+            is_complete=self.is_complete and self.coming_way == "fill",
+        )
+
+    @property
+    def fills(self) -> bool:
+        """Every row is written, because it has columns that staging lacks."""
+        return self.served is not None and self.coming_way == "fill"
+
+    @property
+    def replaces(self) -> bool:
+        """The rows go into a relation that nobody reads yet."""
+        return self.served is not None and self.coming_way == "replace"
 
 
 _COLUMNS = (
     "id, relation, definition::text, cursor_kind, cursor_link, generation,"
-    " loading, is_complete"
+    " loading, is_complete, definition_rev, coming::text, coming_way,"
+    " mode, watermark_column, reconciled_at"
 )
 
 
@@ -76,18 +125,29 @@ def fence(conn: psycopg.Connection, name: str, *, epoch: int) -> None:
         raise _fenced(conn, name)
 
 
-def hold_fence(conn: psycopg.Connection, name: str, *, epoch: int) -> None:
+def hold_fence(
+    conn: psycopg.Connection,
+    name: str,
+    *,
+    epoch: int,
+    definition_rev: int | None = None,
+) -> None:
     """First statement of every page: lock the table's row, or stop.
 
+    `definition_rev`: of the definition that the page was read by.
+
     :raises FencedError: another worker took over.
+    :raises DefinitionMovedError: the page was read by a former definition.
     """
-    updated = conn.execute(
+    row = conn.execute(
         "UPDATE sync.source SET last_page_at = now()"
-        " WHERE name = %s AND fencing_epoch = %s",
+        " WHERE name = %s AND fencing_epoch = %s RETURNING definition_rev",
         (name, epoch),
-    )
-    if updated.rowcount == 0:
+    ).fetchone()
+    if row is None:
         raise _fenced(conn, name)
+    if definition_rev not in (None, row[0]):
+        raise DefinitionMovedError(f"The definition of table {name} changed.")
 
 
 def _fenced(conn: psycopg.Connection, name: str) -> FencedError:
@@ -102,6 +162,28 @@ def store_cursor(conn: psycopg.Connection, name: str, cursor: Cursor | None) -> 
     conn.execute(
         "UPDATE sync.source SET cursor_kind = %s, cursor_link = %s WHERE name = %s",
         (cursor.kind if cursor else None, cursor.link if cursor else None, name),
+    )
+
+
+def store_mode(conn: psycopg.Connection, name: str, found: Found) -> None:
+    """Remember how changes of the table are found. Its cursor is of that mode."""
+    conn.execute(
+        "UPDATE sync.source SET mode = %s, watermark_column = %s, watermark = NULL,"
+        " reconciled_at = NULL WHERE name = %s",
+        (found.mode, found.column, name),
+    )
+
+
+def store_watermark(conn: psycopg.Connection, name: str, watermark: str) -> None:
+    """For people: what a poll begins with is in its cursor."""
+    conn.execute(
+        "UPDATE sync.source SET watermark = %s WHERE name = %s", (watermark, name)
+    )
+
+
+def note_reconciled(conn: psycopg.Connection, name: str) -> None:
+    conn.execute(
+        "UPDATE sync.source SET reconciled_at = now() WHERE name = %s", (name,)
     )
 
 
@@ -121,14 +203,25 @@ def note_complete(conn: psycopg.Connection, name: str) -> None:
     )
 
 
+@lru_cache(maxsize=4_096)
+def _decoded(definition: str) -> TableDef:
+    return msgspec.json.decode(definition, type=TableDef)
+
+
 def _source_table(row: tuple[Any, ...]) -> SourceTable:
-    source_id, relation, definition, kind, link, generation, loading, complete = row
+    source_id, relation, definition, kind, link, generation, loading, *rest = row
+    is_complete, definition_rev, coming, coming_way, mode, column, reconciled = rest
     return SourceTable(
         id=source_id,
         relation=relation,
-        definition=msgspec.json.decode(definition, type=TableDef),
+        definition=_decoded(definition),
         cursor=Cursor(kind=kind, link=link) if kind else None,
         generation=generation,
         loading=loading,
-        is_complete=complete,
+        is_complete=is_complete,
+        definition_rev=definition_rev,
+        coming=_decoded(coming) if coming else None,
+        coming_way=coming_way,
+        found=Found(mode=mode, column=column) if mode else None,
+        reconciled_at=reconciled,
     )

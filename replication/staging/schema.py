@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import psycopg
 from psycopg import sql
 
-from replication.domain.tables import TableDef
+from replication.domain.tables import ColumnType, TableDef
 from replication.staging import columns, names, registry
 
 # Pages rewrite scattered rows; room in each block keeps the new versions there.
@@ -26,14 +26,18 @@ def create_missing(
         with conn.transaction():
             source_id = _register(conn, definition)
             if source_id is not None:
-                conn.execute(_create_table(definition))
+                conn.execute(create_table(definition))
                 conn.execute(_create_seen(source_id))
                 created.append(definition.name)
     return tuple(created)
 
 
 def relation(table: TableDef) -> sql.Identifier:
-    return sql.Identifier("data", names.identifier(table.name))
+    return sql.Identifier("data", relation_name(table))
+
+
+def relation_name(table: TableDef) -> str:
+    return table.relation or names.identifier(table.name)
 
 
 def copied_names(table: TableDef) -> list[sql.Identifier]:
@@ -52,7 +56,7 @@ def copied_columns(table: TableDef) -> sql.Composed:
 def column_definitions(table: TableDef) -> sql.Composed:
     parts: list[sql.Composable] = [
         sql.SQL("{} {}").format(columns.quoted(c.name), columns.stored_type(c))
-        for c in table.columns
+        for c in (*table.columns, *table.retired)
     ]
     parts.append(
         sql.SQL("{} {} NOT NULL").format(
@@ -69,6 +73,21 @@ def column_definitions(table: TableDef) -> sql.Composed:
             )
         )
     return sql.SQL(", ").join(parts)
+
+
+def index(conn: psycopg.Connection, table: TableDef, column: str) -> None:
+    """Let rows be found by a column; nothing happens when they already can."""
+    name = names.identifier(f"{table.relation or table.name}_by_{column}")
+    # A tree refuses values of more than a third of a block; texts may be longer.
+    is_text = table.column(column).type is ColumnType.STRING
+    conn.execute(
+        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING {} ({})").format(
+            sql.Identifier(name),
+            relation(table),
+            sql.SQL("hash" if is_text else "btree"),
+            columns.quoted(column),
+        )
+    )
 
 
 def seen(source_id: int) -> sql.Identifier:
@@ -96,7 +115,7 @@ def _create_seen(source_id: int) -> sql.Composed:
     return sql.SQL("CREATE TABLE {} (row_id uuid NOT NULL)").format(seen(source_id))
 
 
-def _create_table(table: TableDef) -> sql.Composed:
+def create_table(table: TableDef) -> sql.Composed:
     return sql.SQL(
         "CREATE TABLE {relation} ({columns}, PRIMARY KEY ({row_id}))"
         " WITH (fillfactor = " + str(_FILLFACTOR) + ")"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import psycopg
 from psycopg import sql
 
 from project.errors import MisconfiguredError
-from replication.domain.tables import SECURITY_TABLES
-from replication.staging import columns, quarantine, schema
+from replication.domain.tables import SECURITY_TABLES, TableDef
+from replication.staging import columns, former, quarantine, schema
 from replication.staging.registry import SourceTable
 
 # A sweep of more than this share, in a table of some size, is rather a source
@@ -33,36 +35,49 @@ def begin_full_load(conn: psycopg.Connection, source: SourceTable) -> None:
     forget_seen(conn, source)
     conn.execute(
         "UPDATE sync.source SET generation = generation + 1, cursor_kind = NULL,"
-        " cursor_link = NULL, loading = CASE WHEN is_complete THEN 'full'"
-        " ELSE 'first' END WHERE id = %s",
-        (source.id,),
+        " cursor_link = NULL, loading = %s WHERE id = %s",
+        ("full" if source.is_complete else "first", source.id),
     )
-    if not source.is_complete:
+    if source.is_complete:
+        return
+    conn.execute(sql.SQL("TRUNCATE {}").format(schema.relation(source.definition)))
+    if not source.replaces:
         conn.execute("UPDATE sync.source SET row_count = 0 WHERE id = %s", (source.id,))
-        conn.execute(sql.SQL("TRUNCATE {}").format(schema.relation(source.definition)))
 
 
 def sweep(
-    conn: psycopg.Connection, source: SourceTable, *, accepts_any: bool = False
+    conn: psycopg.Connection,
+    source: SourceTable,
+    *,
+    accepts_any: bool = False,
+    watched: Collection[str] = (),
 ) -> int:
     """Delete what this generation has not met, into `touched`; return how many.
+
+    Former values of the `watched` columns are noted.
 
     `accepts_any`: an operator has looked at the source and takes the brake off.
 
     :raises SweepBrakeError: too many rows would go; nothing was deleted.
     """
     table = source.definition
+    places = {
+        "relation": schema.relation(table),
+        "row_id": columns.row_id(table),
+        "seen": schema.seen(source.id),
+    }
+    going = sql.SQL(
+        "SELECT t.{row_id} FROM {relation} t WHERE NOT EXISTS"
+        " (SELECT FROM {seen} s WHERE s.row_id = t.{row_id})"
+    ).format(**places)
+    former.note(conn, table, watched, rows=going)
     swept = conn.execute(
         sql.SQL(
             "WITH gone AS (DELETE FROM {relation} t WHERE NOT EXISTS"
             " (SELECT FROM {seen} s WHERE s.row_id = t.{row_id})"
             " RETURNING t.{row_id} AS row_id)"
             " INSERT INTO touched SELECT row_id, true FROM gone"
-        ).format(
-            relation=schema.relation(table),
-            row_id=columns.row_id(table),
-            seen=schema.seen(source.id),
-        )
+        ).format(**places)
     ).rowcount
     if swept and not accepts_any:
         _refuse_mass_deletion(conn, source, swept)
@@ -78,16 +93,36 @@ def forget_seen(conn: psycopg.Connection, source: SourceTable) -> None:
 def _refuse_mass_deletion(
     conn: psycopg.Connection, source: SourceTable, swept: int
 ) -> None:
+    before = _count(conn, source.definition) + swept
+    _refuse(source.definition.name, swept=swept, before=before)
+
+
+def refuse_mass_loss(
+    conn: psycopg.Connection, *, before: TableDef, after: TableDef
+) -> None:
+    """:raises SweepBrakeError: a relation has suspiciously fewer rows than the one
+    whose place it is to take."""
+    held = _count(conn, before)
+    lost = held - _count(conn, after)
+    if lost > 0:
+        _refuse(before.name, swept=lost, before=held)
+
+
+def _refuse(table: str, *, swept: int, before: int) -> None:
+    if is_suspicious(table, swept=swept, before=before):
+        raise SweepBrakeError(
+            f"The full load of {table} would delete {swept} of {before} rows;"
+            " an operator has to look at the source."
+        )
+
+
+def _count(conn: psycopg.Connection, table: TableDef) -> int:
     row = conn.execute(
-        sql.SQL("SELECT count(*) FROM {}").format(schema.relation(source.definition))
+        sql.SQL("SELECT count(*) FROM {}").format(schema.relation(table))
     ).fetchone()
     assert row is not None
-    before = row[0] + swept
-    if is_suspicious(source.definition.name, swept=swept, before=before):
-        raise SweepBrakeError(
-            f"The full load of {source.definition.name} would delete {swept} of"
-            f" {before} rows; an operator has to look at the source."
-        )
+    count: int = row[0]
+    return count
 
 
 def is_suspicious(table: str, *, swept: int, before: int) -> bool:

@@ -1,6 +1,6 @@
 """What one user may take along: the grants and columns of every table.
 
-Read from one snapshot of the staging database: published profiles, security
+Read from one snapshot of the staging database: profiles in effect, security
 tables and rules. It changes only with `clock.access_rev`, hence may be cached
 under it.
 """
@@ -13,26 +13,28 @@ from uuid import UUID
 
 import psycopg
 
-from project.errors import RejectedError
-from replication.domain.patterns import Pattern, intersection
-from replication.domain.profiles import Assignments, Conflicts, ProfileItem
-from replication.domain.security import Depth, Holder, Privilege, readable_rows
-from replication.domain.tables import SECURITY_TABLES, ColumnDef, TableDef
-from replication.domain.units import UnitTree, flattened, spread
+from replication.domain.alternatives import Alternative
+from replication.domain.choices import BASE, Choice, Shape
+from replication.domain.patterns import Pattern
+from replication.domain.profiles import Conflicts, Policy, ProfileDef, ProfileItem
+from replication.domain.security import Depth, Privilege, readable_rows
+from replication.domain.tables import SECURITY_TABLES, ColumnDef
 from replication.staging import registry
 from replication.staging.registry import SourceTable
-from replication.visibility import policy, rules
-from replication.visibility.checkpoints import Grant, as_grant, content_id
+from replication.visibility import member, policy, rules, taken
+from replication.visibility.checkpoints import Grant, content_id
+from replication.visibility.compiled import Compiled, compiled_once
+from replication.visibility.grants import Grants, RulesOfTable
+from replication.visibility.member import (
+    Member,
+    NoProfileError,
+    NotReadyError,
+    OfflineNotAllowedError,
+    Values,
+)
 from replication.visibility.rules import Rule
 
-# In every user's model, whatever columns a profile chooses.
-_ALWAYS_TAKEN = frozenset({"ownerid", "ownerid__type", "statecode", "statuscode"})
-
-
-class OfflineNotAllowedError(RejectedError):
-    """The user may not go offline now: no role, no profile, or disabled."""
-
-    code = "offline_not_allowed"
+__all__ = ["Access", "OfflineNotAllowedError", "TableAccess", "access_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,10 @@ class TableAccess:
 
     @property
     def columns_content(self) -> list[tuple[str, str]]:
-        return [(column.name, column.type.value) for column in self.columns]
+        named = [(column.name, column.type.value) for column in self.columns]
+        form = self.source.definition.form
+        # No column is called so: devices get the rows of another form again.
+        return named if form == 1 else [*named, ("", str(form))]
 
     @property
     def columns_id(self) -> str:
@@ -68,205 +73,169 @@ class Access:
     known_rules: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Member:
-    """The user as security sees him."""
-
-    holder: Holder
-    object_id: UUID | None
-    roles: frozenset[UUID]
-
-
 def access_of(conn: psycopg.Connection, user_id: UUID) -> Access:
     """Compute the access of a user in this snapshot.
 
     :raises OfflineNotAllowedError: no role, no profile, unknown or disabled.
+    :raises NotReadyError: the user's first profile is published, and its rules are
+        being built.
     """
-    tables = registry.tables(conn)
-    if not {table.definition.name for table in tables} >= set(SECURITY_TABLES):
+    try:
+        return access_under(
+            conn, user_id, in_effect=policy.effective(conn), living=rules.living(conn)
+        )
+    except NoProfileError as error:
+        if profiles_of(policy.published(conn), member.member_of(conn, user_id)):
+            raise NotReadyError("The user's profiles take effect soon.") from error
+        raise
+
+
+def access_under(
+    conn: psycopg.Connection,
+    user_id: UUID,
+    *,
+    in_effect: Policy,
+    living: Iterable[Rule],
+) -> Access:
+    """The access that these profiles and rules would give the user.
+
+    :raises OfflineNotAllowedError: no role, no profile, unknown or disabled.
+    """
+    tables = {t.definition.name: t for t in registry.tables(conn)}
+    if not tables.keys() >= set(SECURITY_TABLES):
         raise OfflineNotAllowedError("The organization's security is not loaded.")
-    member = _member(conn, user_id)
-    items = _items(conn, member)
-    privileges = _privileges(conn, member)
-    active = [rule for rule in rules.living(conn) if rule.state == "active"]
-    keys = _Keys(conn)
-    granted = {}
-    for source in tables:
-        wanted = items.get(source.definition.name)
-        readable = _readable(source.definition, member, privileges)
-        of_table = {r.shape: r for r in active if r.source_id == source.id}
-        if wanted and readable and rules.BASE in of_table:
-            patterns = intersection(readable, _chosen_rows(wanted, member))
-            granted[source.definition.name] = _table_access(
-                source, wanted, keys.grants(patterns, of_table)
-            )
+    who = member.member_of(conn, user_id)
+    reader = _Reader(conn, who, tables, in_effect, living)
+    granted = {
+        name: access for name in tables if (access := reader.table(name)) is not None
+    }
     return Access(
         user=user_id,
-        object_id=member.object_id,
+        object_id=who.object_id,
         tables=granted,
         model=_model_version(granted),
         known_rules=_known_rules(conn),
     )
 
 
-def _member(conn: psycopg.Connection, user_id: UUID) -> _Member:
-    row = conn.execute(
-        "SELECT businessunitid, azureactivedirectoryobjectid FROM data.systemuser"
-        " WHERE systemuserid = %s AND isdisabled IS NOT TRUE",
-        (user_id,),
-    ).fetchone()
-    if row is None:
-        raise OfflineNotAllowedError("The user is unknown or disabled.")
-    teams = conn.execute(
-        "SELECT t.teamid FROM data.teammembership m"
-        " JOIN data.team t ON t.teamid = m.teamid WHERE m.systemuserid = %s",
-        (user_id,),
-    )
-    holder = Holder(user=user_id, unit=row[0], teams=frozenset(t for (t,) in teams))
-    roles = conn.execute(
-        "SELECT r.roleid, r.parentrootroleid FROM data.role r WHERE r.roleid IN ("
-        " SELECT roleid FROM data.systemuserroles WHERE systemuserid = %s"
-        " UNION SELECT roleid FROM data.teamroles WHERE teamid = ANY(%s))",
-        (user_id, list(holder.teams)),
-    )
-    held = frozenset(role for row in roles for role in row if role is not None)
-    if not held:
-        raise OfflineNotAllowedError("The user holds no role.")
-    return _Member(holder=holder, object_id=row[1], roles=held)
+def profiles_of(policy: Policy, who: Member) -> tuple[ProfileDef, ...]:
+    """The profiles assigned to the user; the default ones if there are none."""
+    assigned = tuple(p for p in policy.profiles if _is_assigned(p, who))
+    return assigned or tuple(p for p in policy.profiles if p.is_default)
 
 
-def _items(conn: psycopg.Connection, member: _Member) -> dict[str, list[ProfileItem]]:
-    """Items of the user's profiles by table; several profiles add up."""
-    items: dict[str, list[ProfileItem]] = {}
-    for profile in policy.published(conn).profiles:
-        if _is_assigned(profile.assignments, member):
-            for item in profile.items:
-                items.setdefault(item.table, []).append(item)
-    if not items:
-        raise OfflineNotAllowedError("No published profile is assigned to the user.")
-    return items
+class _Reader:
+    """One user's access, table by table."""
 
-
-def _is_assigned(assignments: Assignments, member: _Member) -> bool:
-    return (
-        assignments.everyone
-        or member.holder.user in assignments.users
-        or not member.holder.teams.isdisjoint(assignments.teams)
-        or not member.roles.isdisjoint(assignments.roles)
-    )
-
-
-def _privileges(
-    conn: psycopg.Connection, member: _Member
-) -> dict[str, list[Privilege]]:
-    """Privileges by lower-case name, held directly and through teams."""
-    rows = conn.execute(
-        """
-        WITH held AS (
-            SELECT ur.roleid, NULL::uuid AS team, %(unit)s::uuid AS unit
-            FROM data.systemuserroles ur WHERE ur.systemuserid = %(user)s
-            UNION ALL
-            SELECT tr.roleid, t.teamid, t.businessunitid
-            FROM data.teamroles tr JOIN data.team t ON t.teamid = tr.teamid
-            WHERE tr.teamid = ANY(%(teams)s)
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        who: Member,
+        tables: Mapping[str, SourceTable],
+        in_effect: Policy,
+        living: Iterable[Rule],
+    ) -> None:
+        self._who = who
+        self._tables = tables
+        self._profiles = profiles_of(in_effect, who)
+        if not self._profiles:
+            raise NoProfileError("No published profile is assigned to the user.")
+        self._compiled: Compiled = compiled_once(
+            in_effect, {name: table.definition for name, table in tables.items()}
         )
-        SELECT DISTINCT lower(p.name), rp.privilegedepthmask, h.unit, h.team,
-               coalesce(r.isinherited, 0) = 1
-        FROM held h
-        JOIN data.role r ON r.roleid = h.roleid
-        JOIN data.roleprivileges rp ON rp.roleid IN (r.roleid, r.parentrootroleid)
-        JOIN data.privilege p ON p.privilegeid = rp.privilegeid
-        """,
-        {
-            "unit": member.holder.unit,
-            "user": member.holder.user,
-            "teams": list(member.holder.teams),
-        },
-    )
-    privileges: dict[str, list[Privilege]] = {}
-    for name, mask, unit, team, is_inherited in rows:
-        depth = Depth.of_mask(mask or 0)
-        if depth is not None:
-            privileges.setdefault(name, []).append(
-                Privilege(
-                    name=name,
-                    depth=depth,
-                    unit=unit,
-                    team=team,
-                    is_inherited=is_inherited,
-                )
-            )
-    return privileges
+        self._privileges = member.privileges_of(conn, who)
+        self._columns = member.granted_columns(conn, who, replicated=tables.keys())
+        self._grants = Grants(conn, Values(conn, who, replicated=tables.keys()))
+        self._rules: dict[int, dict[tuple[Shape, Choice], Rule]] = {}
+        for rule in living:
+            if rule.state == "active":
+                self._rules.setdefault(rule.source_id, {})[rule.spec.is_for] = rule
+
+    def table(self, name: str) -> TableAccess | None:
+        """None: the table is not in the user's model."""
+        source = self._tables[name]
+        items = [i for p in self._profiles for i in p.items if i.table == name]
+        of_table = self._rules.get(source.id, {})
+        readable = readable_of(
+            source, self._who, self._privileges, is_opened=_is_opened(of_table)
+        )
+        ways = self._ways(name)
+        if not items or not readable or not _is_ready(source, ways, of_table):
+            return None
+        return _table_access(
+            source,
+            items,
+            grants=self._grants.of_table(ways, readable, of_table),
+            columns=taken.columns(
+                source.definition, self._profiles, granted=self._columns
+            ),
+        )
+
+    def _ways(self, table: str) -> tuple[Alternative, ...]:
+        return tuple(
+            way
+            for profile in self._profiles
+            for way in self._compiled.alternatives[profile.name].get(table, ())
+        )
 
 
-def _readable(
-    table: TableDef, member: _Member, privileges: Mapping[str, list[Privilege]]
+def readable_of(
+    source: SourceTable,
+    who: Member,
+    privileges: Mapping[str, list[Privilege]],
+    *,
+    is_opened: bool,
 ) -> frozenset[Pattern]:
-    if table.read_privilege is None:
-        return frozenset()
-    held = privileges.get(table.read_privilege.lower(), [])
+    """Patterns of the rows that the user's rights open; empty: the table is closed.
+
+    `is_opened`: rows of the table are handed out to those with whom they are shared,
+    and to superiors.
+    """
+    table = source.definition
+    held = member.by_name(privileges, table.read_privilege)
     if table.ownership in ("organization", "none"):
         held = [one for one in held if one.depth is Depth.ORGANIZATION]
-    return readable_rows(member.holder, held)
+    return readable_rows(who.holder, held, is_opened=is_opened)
 
 
-def _chosen_rows(items: Iterable[ProfileItem], member: _Member) -> set[Pattern]:
-    """What the profile items ask for, before security narrows it."""
-    holder = member.holder
-    chosen: set[Pattern] = set()
-    for item in items:
-        if item.records == "all":
-            return {Pattern()}
-        if item.owned_by_me:
-            chosen.add(Pattern(owner=holder.user))
-        if item.owned_by_my_team:
-            chosen |= {Pattern(owner=team) for team in holder.teams}
-        if item.owned_by_my_business_unit and holder.unit is not None:
-            chosen.add(Pattern(unit=holder.unit))
-    return chosen
+def _is_opened(of_table: RulesOfTable) -> bool:
+    return any(
+        not {"shares", "managers", "positions"}.isdisjoint(rule.spec.opens)
+        for rule in of_table.values()
+    )
 
 
-class _Keys:
-    """The small integers of principals and units, read once per answer."""
+def _is_ready(
+    source: SourceTable, ways: tuple[Alternative, ...], of_table: RulesOfTable
+) -> bool:
+    """A table joins the model with the first of its rules, and stays; one that no
+    item takes rows of needs no rule."""
+    built = any((BASE, way.choice) in of_table for way in ways)
+    return source.is_complete and (built or not ways)
 
-    def __init__(self, conn: psycopg.Connection) -> None:
-        self._conn = conn
-        rows = conn.execute(
-            "SELECT businessunitid, parentbusinessunitid FROM data.businessunit"
-        )
-        self._tree = UnitTree(dict(rows.fetchall()))
 
-    def grants(
-        self, patterns: Iterable[Pattern], active: Mapping[str, Rule]
-    ) -> frozenset[Grant]:
-        """Patterns as grants; what no active rule or entry can match is left out."""
-        wanted = {part for one in patterns for part in spread(one, self._tree)}
-        if rules.DEEP not in active:
-            wanted = {flat for one in wanted for flat in flattened(one, self._tree)}
-        values = {v for p in wanted for v in p.attributes if v is not None}
-        rows = self._conn.execute(
-            "SELECT value, id FROM sync.key_value WHERE value = ANY(%s)",
-            (list(values),),
-        )
-        ids: dict[UUID, int] = dict(rows.fetchall())
-        grants = set()
-        for pattern in wanted:
-            rule = active.get(rules.DEEP if pattern.ancestor else rules.BASE)
-            known = all(value is None or value in ids for value in pattern.attributes)
-            if rule is not None and known:
-                k1, k2, k3 = (ids[v] if v else None for v in pattern.attributes)
-                grants.add(as_grant((rule.id, k1, k2, k3)))
-        return frozenset(grants)
+def _is_assigned(profile: ProfileDef, who: Member) -> bool:
+    assignments = profile.assignments
+    return (
+        assignments.everyone
+        or who.user in assignments.users
+        or not who.holder.teams.isdisjoint(assignments.teams)
+        or not who.roles.isdisjoint(assignments.roles)
+    )
 
 
 def _table_access(
-    source: SourceTable, items: list[ProfileItem], grants: frozenset[Grant]
+    source: SourceTable,
+    items: list[ProfileItem],
+    *,
+    grants: frozenset[Grant],
+    columns: tuple[ColumnDef, ...],
 ) -> TableAccess:
     strictest = max(items, key=lambda item: _STRICTNESS[item.conflicts])
     return TableAccess(
         source=source,
         grants=grants,
-        columns=_taken_columns(source.definition, items),
+        columns=columns,
         writable=any(item.writable for item in items),
         conflicts=strictest.conflicts,
         sync_interval_minutes=min(item.sync_interval_minutes for item in items),
@@ -274,16 +243,6 @@ def _table_access(
 
 
 _STRICTNESS: Mapping[Conflicts, int] = {"client_wins": 0, "merge": 1, "server_wins": 2}
-
-
-def _taken_columns(table: TableDef, items: list[ProfileItem]) -> tuple[ColumnDef, ...]:
-    if any(item.columns is None for item in items):
-        return table.columns
-    chosen = {name for item in items for name in item.columns or ()}
-    chosen |= {*table.key, *_ALWAYS_TAKEN}
-    if table.primary_name:
-        chosen.add(table.primary_name)
-    return tuple(column for column in table.columns if column.name in chosen)
 
 
 def _model_version(granted: Mapping[str, TableAccess]) -> str:

@@ -15,43 +15,25 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from project.errors import RejectedError, TransientError
-from replication.domain.tables import SECURITY_TABLES
+from project.errors import RejectedError
 from replication.staging import clock, connections
 from replication.staging.clock import ClockReading
-from replication.visibility import holdings, rows, subscriptions
-from replication.visibility.access import Access, OfflineNotAllowedError
+from replication.visibility import holdings, rows, segments, subscriptions
+from replication.visibility.access import Access, OfflineNotAllowedError, TableAccess
 from replication.visibility.cached_access import cached_access
 from replication.visibility.checkpoints import Checkpoint
 from replication.visibility.holdings import Holdings
+from replication.visibility.member import NotReadyError
 from replication.visibility.messages import Begin, Message, NothingNew
 from replication.visibility.pieces import Bearer, Limits, Piece
+from replication.visibility.security_age import is_security_stale
 from replication.visibility.subscriptions import ResyncRequiredError
-
-# Older security tables than this might hand out what was revoked long ago.
-SECURITY_STALE_AFTER = "24 hours"
 
 
 class ModelChangedError(RejectedError):
     """The client model is newer than the one that the device named."""
 
     code = "model_changed"
-
-
-class NotReadyError(TransientError):
-    """Staging cannot answer now: it lags, or its security tables are stale."""
-
-    code = "not_ready"
-
-
-def is_security_stale(conn: psycopg.Connection) -> bool:
-    """A security table was last complete too long ago to be believed."""
-    row = conn.execute(
-        "SELECT count(*) FROM sync.source WHERE name = ANY(%s)"
-        " AND last_complete_at < now() - %s::interval",
-        (list(SECURITY_TABLES), SECURITY_STALE_AFTER),
-    ).fetchone()
-    return row != (0,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +88,7 @@ class Answer:
 
     def _messages(self, piece: Piece | None) -> Iterator[Message]:
         assert piece is not None
-        yield self._begin(piece.access)
+        yield Begin.of(piece.access, snapshot=self._snapshot)
         while piece is not None:
             with closing(piece.spool):
                 yield from piece.spool.drain()
@@ -143,6 +125,9 @@ class Answer:
                     },
                 )
                 self._note_presented(conn)
+                segments.note_demand(
+                    conn, piece.demanded, device_id=self._request.device_id
+                )
                 self._bytes += piece.size
                 self._sent = piece.sent
         return piece
@@ -195,7 +180,7 @@ class Answer:
             sent=self._sent,
             row_bytes=self._row_bytes,
             wants_digest=self._request.digest,
-            expected_rows=self._expectation(conn, access),
+            expected_rows=self._expectation(conn, access, reading),
         )
         piece.compute(resets)
         return piece
@@ -231,11 +216,13 @@ class Answer:
         )
         return holdings.of_checkpoint(self._checkpoint, sets)
 
-    def _expectation(self, conn: psycopg.Connection, access: Access) -> int | None:
+    def _expectation(
+        self, conn: psycopg.Connection, access: Access, reading: ClockReading
+    ) -> int | None:
         """How many rows a first download has in all; counted once per answer."""
         if self._snapshot is not None and self._expected is None:
             self._expected = sum(
-                rows.expected(conn, table) for table in access.tables.values()
+                _expected(conn, table, reading) for table in access.tables.values()
             )
         return self._expected
 
@@ -243,17 +230,6 @@ class Answer:
         if self._request.checkpoint is None:
             return f"c{uuid4().hex}"
         return self._request.checkpoint.snapshot
-
-    def _begin(self, access: Access) -> Begin:
-        return Begin(
-            kind="delta" if self._snapshot is None else "snapshot",
-            snapshot=self._snapshot,
-            model=access.model,
-            columns={
-                name: (*(column.name for column in table.columns), "_version")
-                for name, table in access.tables.items()
-            },
-        )
 
     def _says_nothing(self, piece: Piece) -> bool:
         """The device stands where it stood, but for the rev (FEED §3, step 9)."""
@@ -268,6 +244,16 @@ class Answer:
             self._bytes >= self._limits.answer_bytes
             or time.monotonic() - self._begun_at >= self._limits.answer_seconds
         )
+
+
+def _expected(
+    conn: psycopg.Connection, table: TableAccess, reading: ClockReading
+) -> int:
+    # A progress bar may be a little wrong; counting takes longer than stored rows.
+    for segment in segments.usable(conn, table, reading):
+        if segment.grants == table.grants:
+            return segment.rows
+    return rows.expected(conn, table)
 
 
 def _standing(checkpoint: Checkpoint) -> dict[str, tuple[object, object]]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import zstandard
+
+from replication.visibility.access import Access
 from replication.visibility.checkpoints import Checkpoint
 
 
@@ -15,6 +18,19 @@ class Begin:
     snapshot: str | None
     model: str
     columns: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, access: Access, *, snapshot: str | None) -> Begin:
+        """`snapshot`: the name of the first download that begins or goes on."""
+        return cls(
+            kind="delta" if snapshot is None else "snapshot",
+            snapshot=snapshot,
+            model=access.model,
+            columns={
+                name: (*(column.name for column in table.columns), "_version")
+                for name, table in access.tables.items()
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +48,28 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRows:
+    """Rows to store, as they stand compressed in a segment.
+
+    The frame is a zstd frame of its own, so that whoever answers in zstd passes it
+    on, and nobody decodes and codes again what was coded before.
+    """
+
+    table: str
+    frame: bytes
+
+    @property
+    def deletes(self) -> bytes:
+        return b""
+
+    @property
+    def upserts(self) -> bytes:
+        """The inner text of the JSON array of rows."""
+        content: bytes = zstandard.ZstdDecompressor().decompress(self.frame)
+        return content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointLine:
     checkpoint: Checkpoint
     complete: bool
@@ -42,7 +80,7 @@ class CheckpointLine:
     digest: Mapping[str, tuple[int, str]] | None = None
 
 
-Message = Begin | Reset | Rows | CheckpointLine
+Message = Begin | Reset | Rows | StoredRows | CheckpointLine
 
 
 @dataclass(frozen=True, slots=True)

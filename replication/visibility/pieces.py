@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from tempfile import TemporaryFile
-from typing import IO
 from uuid import UUID
 
 import psycopg
 
 from replication.staging.clock import ClockReading
-from replication.visibility import rows
+from replication.visibility import rows, segments
 from replication.visibility.access import Access
 from replication.visibility.checkpoints import (
     DONE,
@@ -23,12 +19,19 @@ from replication.visibility.checkpoints import (
     Progress,
 )
 from replication.visibility.holdings import Holdings
-from replication.visibility.messages import CheckpointLine, Message, Reset, Rows
+from replication.visibility.messages import (
+    CheckpointLine,
+    Reset,
+    Rows,
+    StoredRows,
+)
 from replication.visibility.rows import Block
+from replication.visibility.segments import Demand, Run, Segment, StoredBlock
+from replication.visibility.spool import Spool
 
-# Answers larger than this are written to a temporary file while their snapshot
-# lasts.
-_SPOOLED_ABOVE = 8 * 2**20
+# Bytes from segments, compressed or patched, after which a piece ends: it is held in
+# memory.
+_STORED_BYTES = 4 * 2**20
 
 # Until a table's rows have been seen.
 _ASSUMED_ROW_BYTES = 2048.0
@@ -42,6 +45,8 @@ class Limits:
     piece_bytes: int = 4 * 2**20
     answer_bytes: int = 64 * 2**20
     answer_seconds: float = 30.0
+    # Scans of fewer rows are not worth a segment.
+    segment_rows: int = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,39 +56,6 @@ class Bearer:
     organization: UUID
     user: UUID
     device: UUID
-
-
-class Spool:
-    """Messages in order; the first few MiB in memory, the rest in a file."""
-
-    def __init__(self) -> None:
-        self._kept: deque[Message] = deque()
-        self._kept_bytes = 0
-        self._file: IO[bytes] | None = None
-
-    def append(self, message: Message) -> None:
-        if self._file is None and self._kept_bytes > _SPOOLED_ABOVE:
-            self._file = TemporaryFile()  # noqa: SIM115  closed by `close`
-        if self._file is not None:
-            pickle.dump(message, self._file, pickle.HIGHEST_PROTOCOL)
-            return
-        self._kept.append(message)
-        if isinstance(message, Rows):
-            self._kept_bytes += len(message.upserts) + len(message.deletes)
-
-    def drain(self) -> Iterator[Message]:
-        while self._kept:
-            yield self._kept.popleft()
-        if self._file is not None:
-            end = self._file.tell()
-            self._file.seek(0)
-            while self._file.tell() < end:
-                message: Message = pickle.load(self._file)  # noqa: S301  written above
-                yield message
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 @dataclass(slots=True)
@@ -104,19 +76,24 @@ class Piece:
     expected_rows: int | None = None
     spool: Spool = field(default_factory=Spool)
     named_sets: dict[str, frozenset[Grant]] = field(default_factory=dict)
+    # Sets whose download begins in this piece, for segments.
+    demanded: list[Demand] = field(default_factory=list)
     is_complete: bool = False
     has_news: bool = False
     size: int = 0
     _last: Checkpoint | None = None
     _rows: int = 0
     _bytes: int = 0
+    # Bytes from segments, as they are held in memory.
+    _stored: int = 0
+    _segments: dict[str, tuple[Segment, ...]] = field(default_factory=dict)
 
     def compute(self, resets: Collection[str]) -> None:
         """Fill the spool; it ends with a checkpoint line."""
         for name in resets:
             self.spool.append(Reset(table=name))
             self.has_news = True
-        while (unfinished := self._unfinished()) and self._has_room():
+        while (unfinished := self._unfinished()) and self._may_walk():
             self._drop_or_scan(unfinished)
         if self._unfinished() or not self._delta():
             self._line(complete=False)
@@ -141,9 +118,21 @@ class Piece:
             and self._bytes < self.limits.piece_bytes * 3 // 4
         )
 
+    def _may_walk(self) -> bool:
+        return self._has_room() and not self._is_long()
+
+    def _is_long(self) -> bool:
+        """Stored blocks cost so little that they may fill a piece with many
+        checkpoint lines; this ends it."""
+        return self._stored >= _STORED_BYTES or (
+            self._stored > 0 and self.size >= self.limits.answer_bytes
+        )
+
     def _drop_or_scan(self, name: str) -> None:
         holding = self.holdings[name]
         state: rows.Walk = "drop" if holding.has("drop") else "scan"
+        if state == "scan" and self._hand_out_stored(name):
+            return
         grants, after = holding.furthest_behind(state)
         up_to = holding.next_position(state, after)
         limit, block = self._fitting(
@@ -160,6 +149,9 @@ class Piece:
             ),
         )
         self._send(name, block)
+        is_large = block.entries >= min(limit, self.limits.segment_rows)
+        if state == "scan" and after is None and is_large:
+            self.demanded += segments.demands(self.access.tables[name], grants)
         if block.entries == limit:
             self._advance(holding, grants, Progress(state, block.reached))
         elif up_to is not None:
@@ -175,6 +167,76 @@ class Piece:
     ) -> None:
         for grant in grants:
             holding.grants[grant] = progress
+
+    def _hand_out_stored(self, name: str) -> bool:
+        """Hand blocks of a segment out; False when there is none that could be.
+
+        A segment goes on to its end before other grants are scanned: what both hold
+        is sent twice, but nothing that is stored has to be cut for them.
+        """
+        table = self.access.tables[name]
+        if name not in self._segments:
+            self._segments[name] = segments.usable(self.conn, table, self.reading)
+        found = segments.best(self._segments[name], self.holdings[name])
+        if found is None:
+            return False
+        segment, after = found
+        run = segments.read(self.conn, segment, after=after)
+        if run is None:
+            return False
+        if after is None:
+            self.demanded.append(Demand(table=table, grants=segment.grants))
+        handed_out = 0
+        for block in run.blocks:
+            if self._is_long() or not self._hand_out_block(name, run, block):
+                break
+            handed_out += 1
+        return handed_out > 0
+
+    def _hand_out_block(self, name: str, run: Run, block: StoredBlock) -> bool:
+        """False when it is larger than what may lie between two checkpoint lines."""
+        holding = self.holdings[name]
+        (progress,) = {holding.grants[grant] for grant in run.segment.grants}
+        message, count, size = self._block_as_of_now(
+            name, run, block, after=progress.position
+        )
+        if not self._fits(count, size) and self._rows:
+            self._line(complete=False)
+        if not self._fits(count, size):
+            return False
+        if count:
+            self._append(message, rows=count, size=size)
+            is_stored = isinstance(message, StoredRows)
+            self._stored += len(block.frame) if is_stored else size
+        self._advance(
+            holding,
+            run.segment.grants,
+            DONE if block.is_last else Progress("scan", str(block.up_to)),
+        )
+        return True
+
+    def _block_as_of_now(
+        self, name: str, run: Run, block: StoredBlock, *, after: str | None
+    ) -> tuple[Rows | StoredRows, int, int]:
+        """The block's rows after that place, how many, and how long uncompressed."""
+        if segments.is_clean(block, after=after, moved=run.moved_in(after, block)):
+            stored = StoredRows(table=name, frame=block.frame)
+            return stored, block.rows, block.size
+        now = segments.patched(
+            self.conn,
+            self.access.tables[name],
+            run,
+            block,
+            after=after,
+            rev=self.holdings[name].rev,
+        )
+        return _rows(name, now), now.rows, now.size
+
+    def _fits(self, count: int, size: int) -> bool:
+        return (
+            self._rows + count <= self.limits.rows
+            and self._bytes + size <= self.limits.piece_bytes
+        )
 
     def _delta(self) -> bool:
         """Send what changed, of all tables; False when the answer is full before."""
@@ -224,16 +286,16 @@ class Piece:
         return limit, block
 
     def _send(self, table: str, block: Block) -> None:
-        if not block.rows:
-            return
-        self.spool.append(
-            Rows(table=table, deletes=block.deletes, upserts=block.upserts)
-        )
+        if block.rows:
+            self._append(_rows(table, block), rows=block.rows, size=block.size)
+
+    def _append(self, message: Rows | StoredRows, *, rows: int, size: int) -> None:
+        self.spool.append(message)
         self.has_news = True
-        self._rows += block.rows
-        self._bytes += block.size
-        self.size += block.size
-        self.sent += block.rows
+        self._rows += rows
+        self._bytes += size
+        self.size += size
+        self.sent += rows
 
     def _line(self, *, complete: bool) -> None:
         tables = {}
@@ -269,3 +331,7 @@ class Piece:
             )
         )
         self._rows = self._bytes = 0
+
+
+def _rows(table: str, block: Block) -> Rows:
+    return Rows(table=table, deletes=block.deletes, upserts=block.upserts)

@@ -3,22 +3,41 @@
 A new rule is built without holding the clock, while writers leave the rows that
 they touch for a catch-up; a short transaction then activates it. Entries of a
 build carry rev 0: no checkpoint can name the rule yet, so whoever gains it scans
-all of it.
+all of it. Once every rule that the published profiles need is active, they take
+effect, and rules whose filter was edited are changed in place.
 """
 
 from __future__ import annotations
 
-import psycopg
-from psycopg import sql
+from collections.abc import Iterable, Mapping
 
-from provisioning import failpoints
-from replication.staging import clock, merge, registry
+import psycopg
+
+from replication.staging import clock, former, merge
 from replication.staging.registry import SourceTable
-from replication.visibility import feed, policy, rules
+from replication.visibility import (
+    building,
+    closure,
+    dependants,
+    failures,
+    moving,
+    planning,
+    policy,
+    rules,
+    stale,
+)
+from replication.visibility.planning import Plan, RuleOrder
 from replication.visibility.rules import Rule
 
 # Any number will do: it is the one advisory lock of a staging database.
 _LOCK = 4_711
+
+
+def prepare(conn: psycopg.Connection) -> None:
+    """Create the connection's temporary tables for writing the feed."""
+    merge.prepare_touched(conn)
+    former.prepare(conn)
+    dependants.prepare(conn)
 
 
 def reconcile(conn: psycopg.Connection) -> None:
@@ -29,22 +48,31 @@ def reconcile(conn: psycopg.Connection) -> None:
     after a crash at any point, which leaves at most a half-built rule that is begun
     anew.
     """
-    merge.prepare_touched(conn)
+    prepare(conn)
     locked = conn.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
     if locked != (True,):
         return
     try:
         while not _is_settled(conn):
             pass
+        _catch_up(conn)
     finally:
         if not conn.closed:
             conn.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
+def keep_off(conn: psycopg.Connection) -> None:
+    """Let nobody build or change rules until this transaction ends.
+
+    :raises LockNotAvailable: somebody has been at it for too long.
+    """
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+
 def is_due(conn: psycopg.Connection) -> bool:
     row = conn.execute("SELECT rules_rev < access_rev FROM sync.clock").fetchone()
     assert row is not None
-    return bool(row[0])
+    return bool(row[0]) or stale.is_any(conn) or moving.is_due(conn)
 
 
 def _is_settled(conn: psycopg.Connection) -> bool:
@@ -52,150 +80,123 @@ def _is_settled(conn: psycopg.Connection) -> bool:
     row = conn.execute("SELECT access_rev FROM sync.clock").fetchone()
     assert row is not None
     seen_access_rev = row[0]
-    tables = {table.id: table for table in registry.tables(conn)}
-    wanted = rules.wanted_shapes(
-        tables.values(),
-        published=policy.published(conn).tables,
-        held_deep=_held_deep(conn, {t.definition.name for t in tables.values()}),
-    )
-    existing = rules.living(conn)
-    active = {(r.source_id, r.shape) for r in existing if r.state == "active"}
-    for rule in existing:
+    for rule in rules.living(conn):
         if rule.state == "building":
-            _drop_unfinished(conn, rule)
-    for source_id, shape in sorted(wanted - active):
-        _build(conn, tables[source_id], shape)
-    for rule in existing:
-        if rule.state == "active" and (rule.source_id, rule.shape) not in wanted:
-            _retire(conn, rule)
-    if wanted == active:
-        conn.execute(
-            "UPDATE sync.clock SET rules_rev = greatest(rules_rev, %s)",
-            (seen_access_rev,),
-        )
-    return wanted == active
-
-
-def _held_deep(conn: psycopg.Connection, replicated: set[str]) -> frozenset[str]:
-    """Read privileges, in lower case, that some role holds at parent:child depth."""
-    if not {"roleprivileges", "privilege"} <= replicated:
-        return frozenset()
-    rows = conn.execute(
-        "SELECT DISTINCT lower(p.name) FROM data.roleprivileges rp"
-        " JOIN data.privilege p ON p.privilegeid = rp.privilegeid"
-        " WHERE rp.privilegedepthmask & 4 <> 0"
-    )
-    return frozenset(name for (name,) in rows)
-
-
-def _build(conn: psycopg.Connection, table: SourceTable, shape: str) -> None:
-    rule = _begin(conn, table, shape)
-    failpoints.reach("rule.begun")
-    with conn.transaction():
-        conn.execute(
-            sql.SQL(
-                "INSERT INTO {feed} (rule, row_id, k1, k2, k3, rev, live)"
-                " SELECT {rule}, w.*, 0, true FROM ({wanted}) w"
-            ).format(
-                feed=rule.partition,
-                rule=sql.Literal(rule.id),
-                wanted=rules.all_keys(rule, table.definition),
-            )
-        )
-        _index(conn, rule, table)
-    conn.execute(sql.SQL("ANALYZE {}").format(rule.partition))
-    failpoints.reach("rule.built")
-    _activate(conn, rule, table)
-
-
-def _begin(conn: psycopg.Connection, table: SourceTable, shape: str) -> Rule:
-    # Under the clock: a writer that had it before has committed its rows, and a
-    # writer that gets it later sees the rule and leaves its rows for the catch-up.
-    with conn.transaction():
-        clock.lock(conn)
-        feed.note_keys(conn, table.definition, None)
-        row = conn.execute(
-            "INSERT INTO sync.rule (source_id, shape) VALUES (%s, %s) RETURNING id",
-            (table.id, shape),
-        ).fetchone()
-        assert row is not None
-        rule = Rule(id=row[0], source_id=table.id, shape=shape, state="building")
-        conn.execute(
-            sql.SQL(
-                "CREATE TABLE {feed} (LIKE sync.feed, CHECK (rule = {rule}))"
-                " WITH (fillfactor = 85)"
-            ).format(feed=rule.partition, rule=sql.Literal(rule.id))
-        )
-    return rule
-
-
-def _index(conn: psycopg.Connection, rule: Rule, table: SourceTable) -> None:
-    """The unique index finds a row's entries; the others answer "since which rev"."""
+            building.drop_unfinished(conn, rule)
+    plan = planning.plan(conn)
+    if plan.superseded:
+        # First, for no rule can be built that equals one of them.
+        building.retire(conn, plan.superseded)
+        return False
+    failed = failures.recent(conn)
+    missing = [o for o in plan.missing if (o.source.id, o.spec.text) not in failed]
+    for order in missing:
+        _build(conn, order, plan)
+    if missing:
+        # Nobody is served by a new rule before it is up to date.
+        _catch_up(conn)
+        return False
+    if plan.edits or not policy.is_in_effect(conn):
+        # Nor is anybody new served by a rule that still catches up with an edit.
+        _catch_up(conn)
+        _take_effect(conn, plan)
+        return False
+    unwanted = (*plan.unwanted, *_outdated(conn, plan))
+    building.retire(conn, unwanted)
+    if unwanted:
+        return False
     conn.execute(
-        sql.SQL(
-            "CREATE UNIQUE INDEX ON {} (row_id, k1, k2, k3) NULLS NOT DISTINCT"
-        ).format(rule.partition)
+        "UPDATE sync.clock SET rules_rev = greatest(rules_rev, %s)",
+        (seen_access_rev,),
     )
-    for keys in _probed_keys(rule, table):
-        conn.execute(
-            sql.SQL("CREATE INDEX ON {} ({}rev)").format(rule.partition, sql.SQL(keys))
-        )
+    return True
 
 
-def _probed_keys(rule: Rule, table: SourceTable) -> tuple[str, ...]:
-    if rule.shape == rules.DEEP:
-        return ("k3, ",)
-    keys = [""]
-    if table.definition.owner_column:
-        keys.append("k1, ")
-    if table.definition.unit_column:
-        keys.append("k2, ")
-    return tuple(keys)
+def _outdated(conn: psycopg.Connection, plan: Plan) -> list[Rule]:
+    """Rules whose successors could not be built: rather no rows than those that a
+    former organization filter let through."""
+    unbuilt = {order.identity: order.spec for order in plan.missing}
+    return [
+        rule
+        for rule in rules.living(conn)
+        if rule.state == "active"
+        and (spec := unbuilt.get((rule.source_id, *rule.spec.is_for))) is not None
+        and spec.served != rule.spec.served
+    ]
 
 
-def _activate(conn: psycopg.Connection, rule: Rule, table: SourceTable) -> None:
+def _build(conn: psycopg.Connection, order: RuleOrder, plan: Plan) -> None:
+    """Build the rule, or note why that cannot be: the others must not wait for it."""
+    try:
+        building.build(conn, order, tables=plan.tables)
+    except psycopg.Error as error:
+        if conn.broken or isinstance(error, _PASSING):
+            raise
+        failures.note(conn, order, error)
+    else:
+        failures.forget(conn, order)
+
+
+# What another attempt may cure.
+_PASSING = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.TransactionRollback,
+    psycopg.errors.OperatorIntervention,
+)
+
+
+def _take_effect(conn: psycopg.Connection, plan: Plan) -> None:
+    """Edit rules in place and serve users by the profiles that were planned for."""
+    by_id = {table.id: table.definition for table in plan.tables.values()}
+    for edit in plan.edits:
+        building.index_path(conn, edit.order, {t.name: t for t in by_id.values()})
     with conn.transaction():
         held = clock.lock(conn)
-        conn.execute("DELETE FROM touched")
-        conn.execute(
-            "INSERT INTO touched SELECT row_id, true FROM sync.catchup WHERE rule = %s",
-            (rule.id,),
-        )
-        built = Rule(
-            id=rule.id, source_id=rule.source_id, shape=rule.shape, state="active"
-        )
-        feed.write_entries(conn, table.definition, [built], held=held)
-        conn.execute("DELETE FROM sync.catchup WHERE rule = %s", (rule.id,))
-        conn.execute(
-            sql.SQL(
-                "ALTER TABLE sync.feed ATTACH PARTITION {} FOR VALUES IN ({})"
-            ).format(rule.partition, sql.Literal(rule.id))
-        )
-        conn.execute("UPDATE sync.rule SET state = 'active' WHERE id = %s", (rule.id,))
+        if policy.published(conn) != plan.compiled.policy:
+            return
+        hierarchy = plan.compiled.policy.hierarchy
+        has_changed = policy.effective(conn).hierarchy != hierarchy
+        for edit in plan.edits:
+            building.edit(conn, edit)
+        policy.take_effect(conn, plan.compiled.policy, held=held)
+        if has_changed:
+            closure.refresh_superiors(
+                conn, rules.living(conn), hierarchy=hierarchy, by_id=by_id, held=held
+            )
         held.changed_access = True
         clock.store(conn, held)
 
 
-def _retire(conn: psycopg.Connection, rule: Rule) -> None:
-    """Edit the rule to "no row": its entries become tombstones, never nothing."""
-    with conn.transaction():
-        held = clock.lock(conn)
-        buried = conn.execute(
-            sql.SQL(
-                "UPDATE {feed} f SET live = false, rev = n.rev FROM ("
-                " SELECT ctid, %s + row_number() OVER (ORDER BY rev, row_id) AS rev"
-                " FROM {feed} WHERE live) n WHERE f.ctid = n.ctid"
-            ).format(feed=rule.partition),
-            (held.rev,),
+def _catch_up(conn: psycopg.Connection) -> None:
+    """Bring stale rules up to date, and windows to the present moment."""
+    if moving.is_due(conn):
+        moving.advance(conn)
+    building.bury(conn)
+    for rule in _stale(rules.living(conn)):
+        tables = planning.definitions(conn)
+        table = next(t for t in tables.values() if t.id == rule.source_id)
+        _note_key_values(conn, rule, tables)
+        stale.catch_up(
+            conn,
+            rule.id,
+            table.definition,
+            {name: t.definition for name, t in tables.items()},
         )
-        held.take(buried.rowcount)
-        conn.execute("UPDATE sync.rule SET state = 'retired' WHERE id = %s", (rule.id,))
-        held.changed_access = True
-        clock.store(conn, held)
 
 
-def _drop_unfinished(conn: psycopg.Connection, rule: Rule) -> None:
-    with conn.transaction():
-        conn.execute("DELETE FROM sync.catchup WHERE rule = %s", (rule.id,))
-        conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(rule.partition))
-        conn.execute("DELETE FROM sync.rule WHERE id = %s", (rule.id,))
+def _note_key_values(
+    conn: psycopg.Connection, rule: Rule, tables: Mapping[str, SourceTable]
+) -> None:
+    """An edited rule may hand rows out by values that had no number before."""
+    if not rule.choice.attributes:
+        return
+    is_new = building.note_key_values(conn, rule, tables)
+    if is_new and rule.choice.is_negated:
+        with conn.transaction():
+            held = clock.lock(conn)
+            held.changed_access = True
+            clock.store(conn, held)
+
+
+def _stale(living: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in living if rule.is_stale and rule.state == "active"]

@@ -6,7 +6,7 @@ JSON text without the outer brackets, how many there are, and how far it came.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from replication.staging import columns, schema
 from replication.visibility import entries
 from replication.visibility.access import TableAccess
 from replication.visibility.checkpoints import Grant
+from replication.visibility.entries import Arrays, Probe
 
 Walk = Literal["scan", "drop"]
 
@@ -68,7 +69,11 @@ def walked(
     )
     query = (_SCANNED if state == "scan" else _DROPPED).format(
         ids=_row_ids(grants, sql.SQL(condition).format(rev), after, up_to, limit),
-        visible=entries.visible(table.grants, sql.SQL("d.row_id")),
+        visible=entries.visible(
+            entries.probes(table.grants),
+            sql.SQL("d.row_id"),
+            arrays=entries.literals,
+        ),
         **_names(table),
     )
     text, count, found, reached = _one(conn, query)
@@ -84,14 +89,14 @@ def walked(
 _SCANNED = sql.SQL(
     "WITH d AS MATERIALIZED ({ids})"
     " SELECT convert_to({upserts}, 'UTF8'), count(t.{row_id}), (SELECT count(*) FROM d),"
-    " (SELECT row_id::text FROM d ORDER BY row_id DESC LIMIT 1)"
+    " (SELECT row_id::text FROM d ORDER BY d.row_id DESC LIMIT 1)"
     " FROM d JOIN {relation} t ON t.{row_id} = d.row_id"
 )
 _DROPPED = sql.SQL(
     "WITH d AS MATERIALIZED ({ids}), v AS MATERIALIZED"
     " (SELECT d.row_id FROM d WHERE NOT {visible})"
     " SELECT convert_to({deletes}, 'UTF8'), count(v.row_id), (SELECT count(*) FROM d),"
-    " (SELECT row_id::text FROM d ORDER BY row_id DESC LIMIT 1) FROM v {keys}"
+    " (SELECT row_id::text FROM d ORDER BY d.row_id DESC LIMIT 1) FROM v {keys}"
 )
 
 
@@ -103,37 +108,68 @@ def changed(
     since_rev: int,
     limit: int,
 ) -> Block:
-    """What became of the rows whose entries moved since, in rev order.
-
-    Whether a row is sent or deleted is decided by what is visible now; whether
-    the entry itself is live decides nothing.
-    """
+    """What became of the rows whose entries moved since, in rev order."""
     if not grants:
         return Block()
-    moved = entries.of_each_rule(
-        grants,
-        lambda feed, condition: sql.SQL(
-            "(SELECT e.row_id, e.rev FROM {} e WHERE e.rev > {} AND {}"
-            " ORDER BY e.rev LIMIT {})"
-        ).format(feed, since_rev, condition, limit),
-    )
-    query = sql.SQL(
-        "WITH m AS MATERIALIZED (SELECT * FROM ({moved}) u ORDER BY rev LIMIT {limit}),"
-        " d AS (SELECT DISTINCT row_id FROM m),"
-        " v AS MATERIALIZED (SELECT d.row_id, {visible} AS visible FROM d)"
-        " SELECT convert_to({upserts} FILTER (WHERE t.{row_id} IS NOT NULL), 'UTF8'),"
-        " count(*) FILTER (WHERE t.{row_id} IS NOT NULL),"
-        " convert_to({deletes} FILTER (WHERE t.{row_id} IS NULL), 'UTF8'),"
-        " count(*) FILTER (WHERE t.{row_id} IS NULL),"
-        " (SELECT count(*) FROM m), (SELECT max(rev) FROM m)"
-        " FROM v LEFT JOIN {relation} t ON v.visible AND t.{row_id} = v.row_id {keys}"
-    ).format(
-        moved=moved,
+    query = changes(
+        table,
+        held=entries.probes(frozenset(grants)),
+        since=sql.Literal(since_rev),
         limit=limit,
-        visible=entries.visible(table.grants, sql.SQL("d.row_id")),
-        **_names(table),
+        arrays=entries.literals,
     )
-    upserts, upsert_count, deletes, delete_count, found, reached = _one(conn, query)
+    return changed_block(_one(conn, query))
+
+
+def changes(
+    table: TableAccess,
+    *,
+    held: Iterable[Probe],
+    since: sql.Composable,
+    limit: int,
+    arrays: Arrays,
+) -> sql.Composed:
+    """A query for one row, which `changed_block` reads.
+
+    Whether a row is sent or deleted is decided by what is visible now; whether
+    the entry itself is live decides nothing. Rows are looked up one by one: there
+    are few, whatever the planner believes.
+    """
+    return sql.SQL(
+        "WITH m AS MATERIALIZED ({moved}), d AS (SELECT DISTINCT row_id FROM m),"
+        " v AS MATERIALIZED (SELECT d.row_id, {visible} AS visible FROM d)"
+        " SELECT convert_to(string_agg(t.content, ','), 'UTF8') AS upserts,"
+        " count(t.content) AS upsert_count,"
+        " convert_to({deletes} FILTER (WHERE t.content IS NULL), 'UTF8') AS deletes,"
+        " count(*) FILTER (WHERE t.content IS NULL) AS delete_count,"
+        " (SELECT count(*) FROM m) AS found, (SELECT max(rev) FROM m) AS reached"
+        " FROM v LEFT JOIN LATERAL (SELECT {row} AS content FROM {relation} t"
+        " WHERE v.visible AND t.{row_id} = v.row_id LIMIT 1) t ON true {keys}"
+    ).format(
+        moved=entries.moved(held, since=since, limit=sql.Literal(limit), arrays=arrays),
+        visible=entries.visible(
+            entries.probes(table.grants), sql.SQL("d.row_id"), arrays=arrays
+        ),
+        row=json_row(table),
+        deletes=_json_keys(table.source.definition),
+        keys=_key_join(table),
+        **_places(table),
+    )
+
+
+# What `changes` returns.
+CHANGED = (
+    "upserts",
+    "upsert_count",
+    "deletes",
+    "delete_count",
+    "found",
+    "reached",
+)
+
+
+def changed_block(row: Sequence[Any]) -> Block:
+    upserts, upsert_count, deletes, delete_count, found, reached = row
     return Block(
         upserts=upserts or b"",
         upsert_count=upsert_count,
@@ -229,6 +265,11 @@ _ARGUMENTS = 90
 
 
 def _json_rows(table: TableAccess) -> sql.Composed:
+    return sql.SQL("string_agg({}, ',')").format(json_row(table))
+
+
+def json_row(table: TableAccess) -> sql.Composed:
+    """An expression for a row `t` of the table as a JSON array."""
     values = [columns.as_json(column, alias="t") for column in table.columns]
     values.append(sql.SQL("t.{}::text").format(sql.Identifier(columns.VERSION)))
     arrays = [
@@ -240,7 +281,7 @@ def _json_rows(table: TableAccess) -> sql.Composed:
     row = arrays[0]
     for array in arrays[1:]:
         row = sql.SQL("left({}, -1) || ', ' || substr({}, 2)").format(row, array)
-    return sql.SQL("string_agg({}, ',')").format(row)
+    return row
 
 
 def _json_keys(table: TableDef) -> sql.SQL:

@@ -1,134 +1,129 @@
-"""Rules: which feed a table has, and by which key attributes it is handed out.
+"""Rules: which rows of a table the feed hands out, and by which key attributes.
 
-Two shapes so far. `base` has one entry per row, keyed by owner (k1) and business
-unit (k2). `deep` has one entry per row and unit above its own (k3), the topmost
-excepted, so that a user with parent:child depth needs few keys however large the
-tree is (domain.units). A grant may fix any of the keys, hence both serve every
-combination of profile item and depth.
+A rule's content is its `RuleSpec`. Its entries have the row's owner (k1) and business
+unit (k2), in shape `deep` through whom else the row may be read (k3), and the
+attributes of the choice (k4 and on). A grant may fix any of them, so one rule serves
+every profile and depth that needs the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from replication.domain.choices import (
+    BASE,
+    DEEP,
+    Choice,
+    Opening,
+    RuleSpec,
+    Shape,
+    spec_of,
+)
 from replication.domain.tables import TableDef
-from replication.staging import columns, schema
-from replication.staging.registry import SourceTable
+from replication.staging.install import FEED_KEYS
 
-BASE = "base"
-DEEP = "deep"
+__all__ = ["BASE", "DEEP", "Rule", "living", "partition"]
+
+# Of every rule; attributes of its choice come after them.
+_OWN_KEYS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A row of `sync.rule`."""
 
     id: int
     source_id: int
-    shape: str
     state: str
+    spec: RuleSpec
+    # The moment at which moving windows of its filters were last looked at.
+    as_of: datetime
+    # The profile items that it is for.
+    slots: tuple[str, ...] = ()
+    # Its entries are being brought in line with a change of many rows.
+    is_stale: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        return self.spec.shape
+
+    @property
+    def choice(self) -> Choice:
+        return self.spec.choice
 
     @property
     def partition(self) -> sql.Identifier:
         return partition(self.id)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key columns that its entries use."""
+        return FEED_KEYS[: _OWN_KEYS + len(self.choice.attributes)]
 
 
 def partition(rule_id: int) -> sql.Identifier:
     return sql.Identifier("sync", f"feed_{rule_id}")
 
 
+_COLUMNS = "id, source_id, state, spec, as_of, slots, stale_after IS NOT NULL"
+
+
 def living(conn: psycopg.Connection, source_id: int | None = None) -> tuple[Rule, ...]:
     """Rules that are built or being built, of one table or of all."""
     rows = conn.execute(
-        "SELECT id, source_id, shape, state FROM sync.rule WHERE state <> 'retired'"
+        f"SELECT {_COLUMNS} FROM sync.rule WHERE state <> 'retired'"
         " AND (%s::int IS NULL OR source_id = %s) ORDER BY id",
         (source_id, source_id),
     )
-    return tuple(
-        Rule(id=i, source_id=s, shape=shape, state=state) for i, s, shape, state in rows
+    return tuple(_rule(row) for row in rows)
+
+
+def one(conn: psycopg.Connection, rule_id: int) -> Rule:
+    row = conn.execute(
+        f"SELECT {_COLUMNS} FROM sync.rule WHERE id = %s", (rule_id,)
+    ).fetchone()
+    assert row is not None
+    return _rule(row)
+
+
+def _rule(row: tuple[Any, ...]) -> Rule:
+    rule_id, source_id, state, spec, as_of, slots, is_stale = row
+    return Rule(
+        id=rule_id,
+        source_id=source_id,
+        state=state,
+        spec=spec_of(spec),
+        as_of=as_of,
+        slots=tuple(slots),
+        is_stale=is_stale,
     )
 
 
-def wanted_keys(rule: Rule, table: TableDef, rows: sql.Composable) -> sql.Composed:
-    """A query for (row_id, k1, k2, k3) of the table's rows that are in `rows`.
-
-    `rows` is a relation with a column `row_id`; each row stands in it once.
-    """
-    chosen = sql.SQL("{} r JOIN").format(rows)
-    return _keys(rule, table, chosen, sql.SQL(" ON t.{} = r.row_id"))
-
-
-def all_keys(rule: Rule, table: TableDef) -> sql.Composed:
-    """The same for every row of the table."""
-    return _keys(rule, table, sql.SQL(""), sql.SQL(""))
-
-
-def _keys(
-    rule: Rule, table: TableDef, chosen: sql.Composable, condition: sql.SQL
-) -> sql.Composed:
-    null = sql.SQL("NULL::integer")
-    deep = rule.shape == DEEP
-    return sql.SQL(
-        "SELECT t.{row_id} AS row_id, o.id AS k1, {unit} AS k2, {ancestor} AS k3"
-        " FROM {chosen} {relation} t {condition} {joins}"
-    ).format(
-        row_id=columns.row_id(table),
-        # Without the unit a row may move below the same ancestor unnoticed.
-        unit=null if deep else sql.SQL("u.id"),
-        ancestor=sql.SQL("c.ancestor") if deep else null,
-        chosen=chosen,
-        relation=schema.relation(table),
-        condition=condition.format(columns.row_id(table)),
-        joins=_joins(rule, table),
-    )
-
-
-def _joins(rule: Rule, table: TableDef) -> sql.Composed:
-    joins = [_dictionary("o", table.owner_column), _dictionary("u", table.unit_column)]
-    if rule.shape == DEEP:
-        joins.append(
-            sql.SQL("JOIN sync.closure c ON c.unit = u.id AND c.is_handed_out")
-        )
-    return sql.SQL(" ").join(joins)
-
-
-def _dictionary(alias: str, column: str | None) -> sql.Composable:
-    if column is None:
-        return sql.SQL("CROSS JOIN (SELECT NULL::integer AS id) {}").format(
-            sql.Identifier(alias)
-        )
-    return sql.SQL(
-        "LEFT JOIN sync.key_value {alias} ON {alias}.value = t.{column}"
-    ).format(alias=sql.Identifier(alias), column=columns.quoted(column))
-
-
-def wanted_shapes(
-    tables: Iterable[SourceTable],
+def openings(
+    table: TableDef,
     *,
-    published: frozenset[str],
-    held_deep: frozenset[str],
-) -> frozenset[tuple[int, str]]:
-    """Which rules ought to exist, as (source id, shape). Pure.
+    held_deep: Iterable[str],
+    shared: Iterable[str],
+    hierarchy: Opening | None,
+) -> tuple[Opening, ...]:
+    """Through whom else than owner and unit rows of the table may be read.
 
     `held_deep` are the lower-case read privileges that some role holds at
-    parent:child depth.
+    parent:child depth; `shared` the tables of which rows are shared.
     """
-    shapes: set[tuple[int, str]] = set()
-    for table in tables:
-        definition = table.definition
-        if not table.is_complete or definition.name not in published:
-            continue
-        shapes.add((table.id, BASE))
-        if _has_deep_readers(definition, held_deep):
-            shapes.add((table.id, DEEP))
-    return frozenset(shapes)
-
-
-def _has_deep_readers(table: TableDef, held_deep: frozenset[str]) -> bool:
-    if table.unit_column is None or table.read_privilege is None:
-        return False
-    return table.read_privilege.lower() in held_deep
+    if table.read_privilege is None:
+        return ()
+    found: list[Opening] = []
+    if table.unit_column and table.read_privilege.lower() in held_deep:
+        found.append("ancestors")
+    if table.owner_column and table.name in shared:
+        found.append("shares")
+    if table.owner_column and hierarchy is not None:
+        found.append(hierarchy)
+    return tuple(found)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +20,11 @@ from replication.visibility.checkpoints import Grant, as_grant, sorted_grants
 # removes sets only long after the last checkpoint that may name them has expired.
 _REFRESH_AFTER = timedelta(hours=1)
 _CACHED_SETS = 10_000
+_PRESENTED_AFTER = timedelta(minutes=1)
+_DEVICES = 50_000
+
+
+Content = TypeVar("Content")
 
 
 class ResyncRequiredError(RejectedError):
@@ -34,10 +41,11 @@ class _Cache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sets: dict[tuple[UUID, str], object] = {}
+        # As they are used: a frozenset of grants, or the types of columns by name.
+        self._sets: dict[tuple[UUID, str], Any] = {}
         self._written: dict[tuple[UUID, str], float] = {}
 
-    def get(self, epoch: UUID, name: str) -> object | None:
+    def get(self, epoch: UUID, name: str) -> Any:
         return self._sets.get((epoch, name))
 
     def put(self, epoch: UUID, name: str, content: object) -> None:
@@ -58,19 +66,36 @@ class _Cache:
         self._written[epoch, name] = time.monotonic()
 
 
+class _Presented:
+    """When this process last wrote what a device presented."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at: OrderedDict[tuple[UUID, UUID], float] = OrderedDict()
+
+    def is_due(self, device: tuple[UUID, UUID]) -> bool:
+        """True once a minute for each device; whoever hears it writes."""
+        now = time.monotonic()
+        with self._lock:
+            at = self._at.get(device)
+            if at is not None and now - at < _PRESENTED_AFTER.total_seconds():
+                return False
+            self._at[device] = now
+            self._at.move_to_end(device)
+            while len(self._at) > _DEVICES:
+                self._at.popitem(last=False)
+        return True
+
+
 _cache = _Cache()
+_presented = _Presented()
 
 
 def grant_sets(
     conn: psycopg.Connection, epoch: UUID, names: Iterable[str]
 ) -> dict[str, frozenset[Grant]]:
     """:raises ResyncRequiredError: a set is not known, or no longer."""
-    return {
-        name: frozenset(
-            as_grant(keys) for keys in msgspec.convert(content, list[list[int | None]])
-        )
-        for name, content in _contents(conn, epoch, names).items()
-    }
+    return _contents(conn, epoch, names, _grants)
 
 
 def column_sets(
@@ -80,10 +105,7 @@ def column_sets(
 
     :raises ResyncRequiredError: a set is not known, or no longer.
     """
-    return {
-        name: dict(msgspec.convert(content, list[tuple[str, str]]))
-        for name, content in _contents(conn, epoch, names).items()
-    }
+    return _contents(conn, epoch, names, _columns)
 
 
 def store(
@@ -94,18 +116,22 @@ def store(
     columns: Mapping[str, list[tuple[str, str]]],
 ) -> None:
     """Write the sets that a checkpoint is about to name, unless done of late."""
-    contents: dict[str, object] = {n: sorted_grants(g) for n, g in grants.items()}
-    contents.update(columns)
-    for name, content in contents.items():
-        if _cache.is_fresh(epoch, name):
-            continue
-        conn.execute(
-            "INSERT INTO sync.subscription (id, body) VALUES (%s, %s)"
-            " ON CONFLICT (id) DO UPDATE SET named_at = now()",
-            (name, msgspec.json.encode(content).decode()),
-        )
-        _cache.put(epoch, name, content)
+    for name in overdue(epoch, grants):
+        _write(conn, name, sorted_grants(grants[name]))
+        _cache.put(epoch, name, grants[name])
         _cache.note_written(epoch, name)
+    for name in overdue(epoch, columns):
+        _write(conn, name, columns[name])
+        _cache.put(epoch, name, dict(columns[name]))
+        _cache.note_written(epoch, name)
+
+
+def _write(conn: psycopg.Connection, name: str, content: object) -> None:
+    conn.execute(
+        "INSERT INTO sync.subscription (id, body) VALUES (%s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET named_at = now()",
+        (name, msgspec.json.encode(content).decode()),
+    )
 
 
 def keep(conn: psycopg.Connection, epoch: UUID, names: Iterable[str]) -> None:
@@ -127,6 +153,9 @@ def note_presented(
     conn: psycopg.Connection, *, device_id: UUID, user_id: UUID, rev: int
 ) -> None:
     """Remember what a device has stored; written at most once a minute."""
+    if not _presented.is_due((device_id, user_id)):
+        return
+    # Other processes hear from the same device, hence the condition.
     conn.execute(
         "INSERT INTO sync.device AS d (device_id, user_id, presented_rev)"
         " VALUES (%s, %s, %s) ON CONFLICT (device_id) DO UPDATE SET"
@@ -136,9 +165,21 @@ def note_presented(
     )
 
 
+def _grants(content: object) -> frozenset[Grant]:
+    stored = msgspec.convert(content, list[list[int | None]])
+    return frozenset(as_grant(numbers) for numbers in stored)
+
+
+def _columns(content: object) -> dict[str, str]:
+    return dict(msgspec.convert(content, list[tuple[str, str]]))
+
+
 def _contents(
-    conn: psycopg.Connection, epoch: UUID, names: Iterable[str]
-) -> dict[str, object]:
+    conn: psycopg.Connection,
+    epoch: UUID,
+    names: Iterable[str],
+    read: Callable[[object], Content],
+) -> dict[str, Content]:
     wanted = set(names)
     found = {n: c for n in wanted if (c := _cache.get(epoch, n)) is not None}
     missing = wanted - found.keys()
@@ -148,8 +189,8 @@ def _contents(
             (list(missing),),
         )
         for name, content in rows:
-            found[name] = content
-            _cache.put(epoch, name, content)
+            found[name] = read(content)
+            _cache.put(epoch, name, found[name])
     if found.keys() != wanted:
         raise ResyncRequiredError("The checkpoint names a set that is gone.")
     return found

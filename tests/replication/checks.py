@@ -9,6 +9,8 @@ from psycopg import sql
 from replication.domain.tables import TableDef
 from replication.staging import columns, registry, schema
 from replication.visibility import rules
+from replication.visibility.feed import key_lists
+from replication.visibility.wanted import wanted_keys
 from tests.replication.worlds import World
 
 Row = dict[str, str | None]
@@ -27,9 +29,11 @@ def assert_sound(world: World) -> None:
     by_id = {table.id: table for table in registry.tables(conn)}
     for rule in rules.living(conn):
         assert rule.state == "active"
-        wanted = rules.all_keys(rule, by_id[rule.source_id].definition)
-        live = sql.SQL("SELECT row_id, k1, k2, k3 FROM {} WHERE live").format(
-            rule.partition
+        assert not rule.is_stale
+        tables = {t.definition.name: t.definition for t in by_id.values()}
+        wanted = wanted_keys(rule, by_id[rule.source_id].definition, tables)
+        live = sql.SQL("SELECT row_id, {} FROM {} WHERE live").format(
+            key_lists(rule)["keys"], rule.partition
         )
         for one, other in ((wanted, live), (live, wanted)):
             query = sql.SQL("({}) EXCEPT ALL ({})").format(one, other)

@@ -146,6 +146,12 @@ class SharedDatabase:
         tables, restoring = self._saved[name]
         with conn.transaction():
             present = conn.execute(_TABLES).fetchall()
+            altered = _altered(conn, saved_in=name)
+            present = [table for table in present if table not in altered]
+            for surplus in altered:
+                conn.execute(
+                    sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*surplus))
+                )
             for surplus in set(present) - set(tables):
                 conn.execute(
                     sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*surplus))
@@ -169,3 +175,22 @@ class SharedDatabase:
                     "ALTER TABLE sync.feed ATTACH PARTITION {} FOR VALUES IN ({})"
                 ).format(sql.Identifier(*table), int(name.removeprefix("feed_")))
             )
+
+
+def _altered(conn: psycopg.Connection, *, saved_in: str) -> list[tuple[str, str]]:
+    """Replicated tables whose columns are others than those that were saved."""
+    rows = conn.execute(
+        "SELECT 'data', n.relname FROM pg_class n JOIN pg_class s USING (relname)"
+        " WHERE n.relnamespace = 'data'::regnamespace AND n.relkind = 'r'"
+        " AND s.relnamespace = %s::regnamespace AND s.relkind = 'r' AND"
+        f" ({_COLUMNS_OF.format('n')}) IS DISTINCT FROM ({_COLUMNS_OF.format('s')})",
+        (saved_in,),
+    )
+    return [(schema, table) for schema, table in rows]
+
+
+_COLUMNS_OF = (
+    "SELECT array_agg(a.attname || ' ' || a.atttypid ORDER BY a.attnum)"
+    " FROM pg_attribute a WHERE a.attrelid = {}.oid AND a.attnum > 0"
+    " AND NOT a.attisdropped"
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +18,13 @@ from replication.domain.profiles import (
     ProfileItem,
 )
 from replication.domain.tables import TableDef
-from replication.services import serving
+from replication.services import follow_schema, serving
+from replication.services.follow_schema import Followed
 from replication.services.pull import Progress, pull_table
 from replication.services.serving import Limits
 from replication.services.status import TableStatus, table_status
 from replication.source import Source
-from replication.staging import schema
+from replication.staging import registry, schema
 from replication.visibility import policy, reconcile
 from tests.fake_dataverse import ACCOUNT, CONTACT, SECURITY, FakeDataverse, table_def
 from tests.fake_dataverse import plain as plain_column
@@ -47,7 +49,7 @@ CONTOSO_TABLES = (*SECURITY, *FIELD_TABLES)
 _TABLES = (
     "SELECT schemaname || '.' || quote_ident(tablename) FROM pg_tables"
     " WHERE schemaname IN ('data', 'sync')"
-    " AND tablename NOT IN ('clock', 'source', 'subscription')"
+    " AND tablename NOT IN ('clock', 'metadata', 'source', 'subscription')"
 )
 
 
@@ -115,16 +117,23 @@ class World(Staged):
         for table in tables:
             self.pull(table)
 
-    def publish(self, *profiles: ProfileDef) -> None:
-        policy.publish(self.database.kept("test"), Policy(profiles=profiles))
+    def publish(self, *profiles: ProfileDef, **changes: Any) -> None:
+        published = Policy(profiles=profiles, **changes)
+        policy.publish(self.database.kept("test"), published)
+
+    def put_in_effect(self, *profiles: ProfileDef, **changes: Any) -> None:
+        """Publish, and build what that needs."""
+        self.publish(*profiles, **changes)
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        reconcile.reconcile(self.database.kept("test"))
 
     def rebuild_rules(self) -> None:
         """Build the rules anew: entries of a build bear no rev of their own."""
-        conn = self.database.kept("test")
-        published = policy.published(conn)
+        published = policy.published(self.database.kept("test"))
         for profiles in ((), published.profiles):
-            self.publish(*profiles)
-            reconcile.reconcile(conn)
+            self.put_in_effect(*profiles)
 
     def execute(self, query: str, *parameters: object) -> None:
         self.database.kept("test").execute(query, parameters)
@@ -185,6 +194,33 @@ class World(Staged):
         self.tables = (*self.tables, definition)
         schema.create_missing(self.database.kept("test"), [definition])
 
+    def redefine(self, definition: TableDef) -> Followed:
+        """A table looks different at the source, and its metadata is read."""
+        self.change_source(definition)
+        return self.read_metadata()
+
+    def change_source(self, definition: TableDef) -> None:
+        """A table looks different at the source, and nobody has noticed."""
+        self.tables = tuple(
+            definition if t.name == definition.name else t for t in self.tables
+        )
+        self.source.redefine(definition)
+
+    def redefine_without_rules(self, definition: TableDef) -> None:
+        """The same, while somebody else is busy with the rules."""
+        with self.staging() as busy:
+            busy.execute("SELECT pg_advisory_lock(4711)")
+            self.redefine(definition)
+
+    def days(self, number: int) -> timedelta:
+        return timedelta(days=number)
+
+    def read_metadata(self) -> Followed:
+        """Read the metadata of the source as it is now."""
+        with self.staging() as conn:
+            asked = [t.definition.name for t in registry.tables(conn)]
+            return follow_schema.follow(conn, self.tables, asked=asked)
+
     def add_row(self, table: str, name: str, *, owner: str, unit: str) -> UUID:
         key = guid(f"{table} {name}")
         self.source.put(
@@ -237,6 +273,7 @@ class SavedWorld:
 
     def __init__(self, world: World, *, name: str) -> None:
         self._name = name
+        self._kind = type(world)
         self._database = world.database
         self._tables = world.tables
         self._source = pickle.dumps(world.source)
@@ -247,7 +284,7 @@ class SavedWorld:
         """The world, in the catalog of the test that asks."""
         return self._restored(self._database.register())
 
-    def varied(self, name: str, change: Callable[[World], object]) -> SavedWorld:
+    def varied(self, name: str, change: Callable[[Any], object]) -> SavedWorld:
         """Another one that differs by this change; the change knows no catalog."""
         world = self._restored(self._database.organization)
         change(world)
@@ -256,7 +293,7 @@ class SavedWorld:
     def _restored(self, organization: Organization) -> World:
         self._database.restore(self._name)
         source: FakeDataverse = pickle.loads(self._source)  # noqa: S301  written above
-        return World(
+        return self._kind(
             self._database,
             organization=organization,
             tables=self._tables,

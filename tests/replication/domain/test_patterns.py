@@ -102,3 +102,17 @@ def test_the_intersection_is_that_of_the_rows_for_all_patterns(size):
     for one, other in product(sets, sets):
         assert rows_of(intersection(one, other)) == rows_of(one) & rows_of(other)
         assert rows_of(widest(one)) == rows_of(one)
+
+
+def test_a_user_with_many_teams_reads_what_is_theirs_or_shared_with_them():
+    teams = [guid(f"Team {number}") for number in range(500)]
+    owned = {Pattern(owner=team) for team in teams}
+    opened = owned | {Pattern(through=team) for team in teams}
+    of_unit = Pattern(unit=guid("North"))
+
+    found = intersection(opened, owned | {of_unit})
+
+    assert found >= owned
+    assert Pattern(unit=guid("North"), through=teams[0]) in found
+    assert Pattern(owner=teams[0], through=teams[1]) not in found
+    assert len(found) == 2 * len(teams)

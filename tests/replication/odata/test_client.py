@@ -17,12 +17,12 @@ from replication.odata.errors import (
     LoopingLinkError,
     MalformedAnswerError,
     RequestRefusedError,
+    SignInRefusedError,
     SourceUnavailableError,
     ThrottledError,
-    TrackingUnsupportedError,
 )
 from replication.odata.transport import Limits
-from replication.source import ResyncRequiredError
+from replication.source import ResyncRequiredError, TrackingUnsupportedError
 from tests.replication.odata import factories
 from tests.replication.odata.factories import ADA, GRACE, column, person, removed
 from tests.replication.odata.servers import Answer, in_turn, json_answer
@@ -225,7 +225,7 @@ PRIVILEGE = b'{"error":{"code":"0x80040220","message":"PrivilegeName: prvReadCon
         (Answer(status=400, headers=JSON, body=EXPIRED), ResyncRequiredError),
         (Answer(status=500, headers=JSON, body=EXPIRED), ResyncRequiredError),
         (Answer(status=410, headers={"Location": "/contacts"}), ResyncRequiredError),
-        (Answer(status=401), AccessRefusedError),
+        (Answer(status=401), SignInRefusedError),
         (Answer(status=403, headers=JSON, body=PRIVILEGE), AccessRefusedError),
         (Answer(status=404), RequestRefusedError),
         (Answer(status=429, headers={"Retry-After": "37"}), ThrottledError),

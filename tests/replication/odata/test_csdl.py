@@ -246,3 +246,58 @@ def test_types_that_inherit_in_a_circle_are_refused():
 
     with pytest.raises(UnusableMetadataError):
         load(circle)
+
+
+THING = """
+<EntityType Name="Thing" Abstract="true" {open}>
+  <Key><PropertyRef Name="ID"/></Key>
+  <Property Name="ID" Type="Edm.Int32" Nullable="false"/>
+</EntityType>
+<EntityType Name="Order" BaseType="shop.Thing">
+  <Property Name="Note" Type="Edm.String"/></EntityType>
+<EntityType Name="Big" BaseType="shop.Order">
+  <Property Name="Size" Type="Edm.Int32" Nullable="false"/></EntityType>
+<EntityType Name="Odd" BaseType="shop.Order">
+  <Property Name="Size" Type="Edm.String"/></EntityType>"""
+
+
+def test_a_set_has_the_columns_of_heirs_too():
+    [table] = load(THING.format(open=""))
+
+    found = {column.name: column for column in table.columns}
+    assert list(found) == ["ID", "Note", "Size"]
+    assert found["Size"].type is ColumnType.JSON
+    assert not found["Size"].required
+    assert (table.key, table.whole_rows) == (("ID",), True)
+
+
+def test_what_an_open_type_does_not_declare_has_a_column():
+    [table] = load(THING.format(open='OpenType="true"'))
+
+    assert table.columns[-1].name == "undeclared"
+    assert table.columns[-1].undeclared
+    assert table.columns[-1].type is ColumnType.JSON
+
+
+def test_annotations_are_understood_by_an_alias_that_is_only_referred_to():
+    head = """<edmx:Reference Uri="x"><edmx:Include Namespace="Org.OData.Core.V1"
+        Alias="Core"/></edmx:Reference><edmx:DataServices>"""
+    properties = """<Property Name="At" Type="Edm.DateTimeOffset">
+        <Annotation Term="Core.Computed"/></Property>"""
+    sets = """<EntitySet Name="Orders" EntityType="shop.Order">
+        <Annotation Term="Core.OptimisticConcurrency"><Collection>
+        <PropertyPath>At</PropertyPath></Collection></Annotation></EntitySet>"""
+    body = document(ORDER.format(properties=properties), sets)
+
+    body = body.replace(b"<edmx:DataServices>", head.encode(), 1)
+    [table] = csdl.load_tables(body, ("orders",))
+
+    assert table.column("At").computed
+    assert table.column("At").guards_row
+
+
+def test_a_flood_of_elements_is_refused():
+    flood = b"<x>" + b"<y/>" * 500_001 + b"</x>"
+
+    with pytest.raises(MalformedAnswerError):
+        csdl.load_tables(flood, ("orders",))

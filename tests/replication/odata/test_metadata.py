@@ -251,6 +251,20 @@ def test_columns_that_no_row_carries_are_left_out(columns_of):
     )
 
 
+def test_a_secured_column_is_known_as_such_and_so_is_its_companion(columns_of):
+    columns = columns_of(
+        attribute("creditlimit", "Money", IsSecured=True),
+        attribute("customerid", "Customer", IsSecured=True),
+        attribute("name", "String", IsSecured=False),
+    )
+
+    assert {column.name for column in columns if column.secured} == {
+        "creditlimit",
+        "customerid",
+        "customerid__type",
+    }
+
+
 def test_a_lookup_with_one_target_is_one_column(columns_of):
     columns = columns_of(attribute("primarycontactid", "Lookup", Targets=["contact"]))
 

@@ -18,9 +18,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 
+from replication.domain.tables import TableDef
+from replication.services import follow_schema
 from replication.services.pull import PullOrder, pull_table
+from replication.staging import registry
 from tests.replication.worlds import World
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,6 +45,15 @@ class WorkerProcess:
 
     def pull(self, world: World, tables: Sequence[str], *, fail: str) -> int:
         """Pull the tables; return the exit status, negative for a signal."""
+        return self._order(world, tables, fail=fail, follows=False)
+
+    def follow(self, world: World, *, fail: str) -> int:
+        """Bring staging to the world's definitions; the same status."""
+        return self._order(world, (), fail=fail, follows=True)
+
+    def _order(
+        self, world: World, tables: Sequence[str], *, fail: str, follows: bool
+    ) -> int:
         self._source.write_bytes(pickle.dumps(world.source))
         order = {
             "conninfo": world.database.conninfo,
@@ -48,6 +61,8 @@ class WorkerProcess:
             "page_size": world.page_size,
             "pulls": [[table, world.order(table).epoch] for table in tables],
             "fail": fail,
+            "follows": follows,
+            "definitions": [registry.encode(table) for table in world.tables],
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -75,6 +90,8 @@ def _obey(order: dict[str, Any]) -> None:
         os.environ["WAYSTATION_FAIL"] = order["fail"]
         fake = pickle.loads(Path(order["source"]).read_bytes())  # noqa: S301  our own
         source = fake.source(page_size=order["page_size"])
+        if order["follows"]:
+            _follow(order)
         for table, epoch in order["pulls"]:
             with psycopg.connect(order["conninfo"], autocommit=True) as conn:
                 pull_table(conn, source, _order(table, epoch))
@@ -82,6 +99,15 @@ def _obey(order: dict[str, Any]) -> None:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+def _follow(order: dict[str, Any]) -> None:
+    definitions = [
+        msgspec.json.decode(text, type=TableDef) for text in order["definitions"]
+    ]
+    with psycopg.connect(order["conninfo"], autocommit=True) as conn:
+        asked = [table.definition.name for table in registry.tables(conn)]
+        follow_schema.follow(conn, definitions, asked=asked)
 
 
 def _order(table: str, epoch: int) -> PullOrder:

@@ -37,6 +37,15 @@ class SlowSource:
     def codec(self, table):
         return self._source.codec(table)
 
+    def fetch_rows(self, table, keys):
+        return self._source.fetch_rows(table, keys)
+
+    def find_mode(self, table):
+        return self._source.find_mode(table)
+
+    def reader(self, found):
+        return self
+
 
 @pytest.fixture
 def loaded(contoso):

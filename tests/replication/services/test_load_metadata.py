@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from django.utils import timezone
 
 from provisioning.models import Organization, WorkItem
-from replication.domain.tables import SECURITY_TABLES
+from replication.domain.tables import MORE_SECURITY_TABLES, SECURITY_TABLES
+from replication.models import Profile
 from replication.odata.client import ODataSource
 from replication.services.load_metadata import UnknownTablesError, load_metadata
 from tests.fake_dataverse import (
@@ -17,6 +17,7 @@ from tests.fake_dataverse import (
     SECURITY,
     FakeDataverse,
     plain,
+    table_def,
 )
 
 
@@ -27,6 +28,11 @@ class Metadata(ODataSource):
         super().__init__(FakeDataverse(tables), endpoint=ENDPOINT, kind="dataverse")
         self._tables = tables
         self.asked: list[tuple[str, ...]] = []
+        # What tells of a change; by default nothing does.
+        self.stamp: str | None = None
+
+    def metadata_stamp(self):
+        return self.stamp
 
     def load_tables(self, names):
         self.asked.append(names)
@@ -71,7 +77,33 @@ def test_security_tables_are_asked_for_first_and_none_twice(contoso):
 
     load_metadata(contoso.organization, source)
 
-    assert source.asked == [(*SECURITY_TABLES, "account")]
+    assert source.asked == [(*SECURITY_TABLES, "account", *MORE_SECURITY_TABLES)]
+
+
+def test_more_security_tables_are_planned_where_the_source_has_them(contoso):
+    shares = table_def("principalobjectaccess", ownership="none")
+
+    load_metadata(contoso.organization, Metadata(*SECURITY, ACCOUNT, CONTACT, shares))
+
+    assert not items()["principalobjectaccess"].mandatory
+    assert "fieldpermission" not in items()
+
+
+@pytest.mark.parametrize("can_be_followed", [True, False])
+def test_who_follows_what_is_planned_once_a_profile_asks(contoso, can_be_followed):
+    follows = table_def("postfollow", plain("regardingobjectid"))
+    Profile.objects.create(
+        organization=contoso.organization,
+        name="Field sales",
+        document={
+            "items": [{"table": "account", "can_be_followed": can_be_followed}],
+        },
+        changed_at=timezone.now(),
+    )
+
+    load_metadata(contoso.organization, Metadata(*SECURITY, ACCOUNT, CONTACT, follows))
+
+    assert ("postfollow" in items()) is can_be_followed
 
 
 def test_other_services_have_no_security_tables(contoso):
@@ -116,17 +148,53 @@ def test_a_table_that_is_asked_for_later_is_added(contoso):
     assert "contact" in items()
 
 
-def test_the_definition_that_staging_was_made_from_stays(contoso):
+def test_definitions_are_read_again_only_when_the_source_says_so(contoso):
+    source = Metadata(*SECURITY, ACCOUNT, CONTACT)
+    source.stamp = "7"
+    load_metadata(contoso.organization, source)
+    load_metadata(contoso.organization, source)
+    source.stamp = "8"
+
+    load_metadata(contoso.organization, source)
+
+    assert len(source.asked) == 2
+
+
+def test_what_is_asked_for_anew_is_read_though_the_source_is_as_it_was(contoso):
+    source = Metadata(*SECURITY, ACCOUNT, CONTACT)
+    source.stamp = "7"
+    contoso.organization.tables = ["account"]
+    load_metadata(contoso.organization, source)
+    contoso.organization.tables = ["account", "contact"]
+
+    load_metadata(contoso.organization, source)
+
+    assert "contact" in items()
+
+
+def test_a_table_is_missed_once_before_its_work_is_stopped(contoso):
     load_metadata(contoso.organization, Metadata(*SECURITY, ACCOUNT, CONTACT))
-    wider = replace(ACCOUNT, columns=(*ACCOUNT.columns, plain("phone")))
+    without = Metadata(*SECURITY, ACCOUNT)
+    without.stamp = "8"
+    load_metadata(contoso.organization, without)
+    once = items()["contact"].state
 
-    load_metadata(contoso.organization, Metadata(*SECURITY, wider, CONTACT))
+    load_metadata(contoso.organization, without)
 
-    known = contoso.values(
-        "SELECT count(*) FROM information_schema.columns"
-        " WHERE table_schema = 'data' AND table_name = 'account'"
-    )
-    assert known == [len(ACCOUNT.columns) + 1]
+    stopped = items()["contact"]
+    assert (once, stopped.state) == ("due", "halted")
+    assert stopped.last_error_code == "table_removed"
+
+
+def test_a_table_that_comes_back_is_worked_on_again(contoso):
+    everything = Metadata(*SECURITY, ACCOUNT, CONTACT)
+    load_metadata(contoso.organization, everything)
+    for _ in range(2):
+        load_metadata(contoso.organization, Metadata(*SECURITY, ACCOUNT))
+
+    load_metadata(contoso.organization, everything)
+
+    assert items()["contact"].state == "due"
 
 
 def test_the_organization_goes_on_to_its_mandatory_tables(contoso):

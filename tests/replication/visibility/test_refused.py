@@ -11,6 +11,7 @@ import pytest
 
 from provisioning.models import Organization
 from replication.domain.profiles import ProfileItem
+from replication.domain.tables import SECURITY_TABLES
 from replication.services import serving
 from replication.services.serving import (
     ChangesRequest,
@@ -175,6 +176,61 @@ def test_stale_security_tables_give_nothing_away(contoso, ada, table, news):
 
     with pytest.raises(NotReadyError, match="stale"):
         ask(contoso, ada)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "principalobjectaccess",
+        "position",
+        "fieldpermission",
+        "systemuserprofiles",
+        "teamprofiles",
+    ],
+)
+def test_neither_do_stale_shares_positions_and_column_grants(offices, table):
+    offices.put_in_effect(profile(ProfileItem(table="account")))
+    device = offices.device("Ada")
+
+    completed(offices, table, "now() - interval '25 hours'")
+
+    with pytest.raises(NotReadyError, match="stale"):
+        device.sync()
+
+
+@pytest.mark.parametrize("table", SECURITY_TABLES)
+def test_a_security_table_that_was_never_complete_gives_nothing_away(
+    contoso, ada, table
+):
+    completed(contoso, table, "NULL")
+
+    with pytest.raises(NotReadyError, match="stale"):
+        ask(contoso, ada)
+
+
+@pytest.mark.parametrize(
+    ("table", "moment"),
+    [
+        pytest.param("usersettings", "now() - interval '25 hours'", id="settings"),
+        pytest.param("position", "NULL", id="a table that begins to be loaded"),
+    ],
+)
+def test_what_reveals_nothing_keeps_nobody_waiting(offices, table, moment):
+    offices.add("account", "Airport", owner="Ada")
+    offices.pull("account")
+    offices.put_in_effect(profile(ProfileItem(table="account")))
+
+    completed(offices, table, moment)
+
+    assert offices.device("Ada").names() == {"Airport"}
+
+
+def completed(world, table, moment):
+    """Pretend that the table was last complete then."""
+    world.execute(
+        f"UPDATE sync.source SET last_complete_at = {moment} WHERE name = %s", table
+    )
+    assert world.values("SELECT 1 FROM sync.source WHERE name = %s", table)
 
 
 def test_a_stale_table_of_another_kind_is_served_as_it_is(contoso, ada):

@@ -241,6 +241,6 @@ def test_a_first_load_takes_no_revs_for_its_rows(contoso):
 
     contoso.pull("site")
 
-    # One for the table that became complete, one for its rule.
-    assert contoso.rev == before + 2
+    # For the table that became complete, for its rule, for the profiles' taking effect.
+    assert contoso.rev == before + 3
     assert contoso.values("SELECT DISTINCT rev FROM sync.feed") == [0]
