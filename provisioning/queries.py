@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from project.errors import RejectedError
@@ -56,11 +56,17 @@ def work_items_of(organization_id: UUID) -> QuerySet[WorkItem]:
 
 
 def due_item_count(*, limit: int) -> int:
-    """Count the work items that may run now, up to a limit."""
+    """Count the work items that may run now, up to a limit.
+
+    Those of sources that asked for patience, or are broken, may not.
+    """
     due = WorkItem.objects.filter(
         state__in=[WorkItem.State.DUE, WorkItem.State.POSTPONED],
         next_due_at__lte=Now(),
         organization__state__in=WORKING,
+    ).exclude(
+        Q(organization__budget__paused_until__gt=Now())
+        | Q(organization__budget__open_until__gt=Now())
     )
     return due[:limit].count()
 

@@ -47,6 +47,15 @@ def unseal(sealed: bytes, *, identity: str) -> bytes:
         raise SealBrokenError(message) from None
 
 
+def key_id_of(sealed: bytes, *, identity: str) -> str:
+    """Say under which key a text was sealed.
+
+    :raises SealBrokenError: it is no sealed text.
+    """
+    header, _nonce, _text = _parts(bytes(sealed), identity=identity)
+    return header[2:].decode(errors="replace")
+
+
 def fingerprint(data: bytes, *, identity: str) -> str:
     """Digest data so that equality can be checked later, and nothing be guessed.
 

@@ -24,10 +24,17 @@ def dispatch(**_later: object) -> None:
     Wake-ups name no item: who wakes up claims the fairest one, and goes on until
     nothing is due.
     """
-    for _ in range(queries.due_item_count(limit=settings.WORKER_THREADS)):
-        current_app.send_task(
-            "replication.run_due_items", queue="replication", expires=WAKE_UP_EXPIRES
-        )
+    wanted = queries.due_item_count(limit=settings.WORKER_THREADS)
+    if not wanted:
+        return
+    with current_app.producer_or_acquire() as producer:
+        for _ in range(wanted):
+            current_app.send_task(
+                "replication.run_due_items",
+                queue="replication",
+                expires=WAKE_UP_EXPIRES,
+                producer=producer,
+            )
 
 
 @shared_task(name="provisioning.reap", ignore_result=True)

@@ -46,7 +46,7 @@ class CheckpointSigner:
     validity: timedelta
 
     def sign(self, checkpoint: Checkpoint, *, holder: Holder, now: float) -> str:
-        payload = zlib.compress(msgspec.json.encode(checkpoint.to_payload()))
+        payload = zlib.compress(msgspec.json.encode(checkpoint))
         content = _HEADER.pack(VERSION, int(now)) + payload
         token = content + self._digest(content, holder=holder)
         return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
@@ -65,7 +65,7 @@ class CheckpointSigner:
             raise ResyncRequiredError("The checkpoint is too old.")
         try:
             payload = zlib.decompress(content[_HEADER.size :])
-            return Checkpoint.from_payload(msgspec.json.decode(payload, type=dict))
+            return msgspec.json.decode(payload, type=Checkpoint)
         except (ValueError, zlib.error) as error:
             raise ResyncRequiredError("The checkpoint is of an older kind.") from error
 

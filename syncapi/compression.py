@@ -8,12 +8,13 @@ from typing import Protocol
 
 import zstandard
 
-from syncapi.ndjson import Line
+from syncapi.ndjson import AnyLine, StoredLine
 
 # In order of preference among codings that the client likes equally.
 CODINGS = ("zstd", "gzip")
 IDENTITY = "identity"
-ZSTD_LEVEL = 3
+# Level 3 makes rows 4 % smaller and takes 2.7 times as long.
+ZSTD_LEVEL = 1
 GZIP_LEVEL = 5
 # Small lines are collected, so that a piece is worth a write to the socket.
 PIECE_BYTES = 32 * 1024
@@ -23,6 +24,8 @@ _GZIP_WINDOW = 31  # 15 bits of window, and 16 for gzip's header
 
 class Coder(Protocol):
     def add(self, content: bytes) -> bytes: ...
+
+    def add_stored(self, line: StoredLine) -> bytes: ...
 
     def flush(self) -> bytes:
         """Bring out everything added so far, so that the reader can decode it."""
@@ -34,6 +37,9 @@ class _Plain:
     def add(self, content: bytes) -> bytes:
         return content
 
+    def add_stored(self, line: StoredLine) -> bytes:
+        return line.content
+
     def flush(self) -> bytes:
         return b""
 
@@ -42,11 +48,22 @@ class _Plain:
 
 
 class _Zstd:
+    """One frame after another: a stored one is passed on between two of our own.
+
+    Decoders must read on after a frame (RFC 8878 §3.1); their output is the same.
+    """
+
     def __init__(self) -> None:
-        self._coder = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        self._coder = self._compressor.compressobj()
 
     def add(self, content: bytes) -> bytes:
         return bytes(self._coder.compress(content))
+
+    def add_stored(self, line: StoredLine) -> bytes:
+        before = self.add(line.before) + self.end()
+        self._coder = self._compressor.compressobj()
+        return before + line.frame + self.add(line.after)
 
     def flush(self) -> bytes:
         return bytes(self._coder.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
@@ -61,6 +78,9 @@ class _Gzip:
 
     def add(self, content: bytes) -> bytes:
         return self._coder.compress(content)
+
+    def add_stored(self, line: StoredLine) -> bytes:
+        return self._coder.compress(line.content)
 
     def flush(self) -> bytes:
         return self._coder.flush(zlib.Z_SYNC_FLUSH)
@@ -94,20 +114,33 @@ def coded(content: bytes, *, coding: str) -> bytes:
     return coder.add(content) + coder.end()
 
 
-def pieces(lines: Iterable[Line], *, coding: str) -> Generator[bytes, None, None]:
+def pieces(lines: Iterable[AnyLine], *, coding: str) -> Generator[bytes, None, None]:
     """Yield the coded lines; after each checkpoint all of it can be decoded."""
     coder: Coder = _CODERS[coding]()
     waiting = bytearray()
     for line in lines:
-        waiting += coder.add(line.content)
-        if line.is_checkpoint:
-            waiting += coder.flush()
+        content = _coded(coder, line)
+        if waiting and len(content) >= PIECE_BYTES:
+            yield bytes(waiting)
+            waiting.clear()
+        if len(content) >= PIECE_BYTES:
+            # Passed on as it is: copying megabytes costs more than another write.
+            yield content
+            continue
+        waiting += content
         if waiting and (line.is_checkpoint or len(waiting) >= PIECE_BYTES):
             yield bytes(waiting)
             waiting.clear()
     waiting += coder.end()
     if waiting:
         yield bytes(waiting)
+
+
+def _coded(coder: Coder, line: AnyLine) -> bytes:
+    if isinstance(line, StoredLine):
+        return coder.add_stored(line)
+    content = coder.add(line.content)
+    return content + coder.flush() if line.is_checkpoint else content
 
 
 def _weights(accept_encoding: str) -> dict[str, float]:

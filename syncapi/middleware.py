@@ -11,11 +11,13 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import resolve
+from django.urls import ResolverMatch, resolve
 
 from project.errors import SyncError
 from syncapi import errors
@@ -29,6 +31,8 @@ REQUEST_ID = "X-Request-Id"
 DEVICE_PATHS = ("/sync/", "/discovery/", "/healthz", "/readyz")
 API_PATHS = (*DEVICE_PATHS, "/admin-api/")
 
+_REQUEST_ID_VARIABLE = "HTTP_X_REQUEST_ID"
+_RESOLVED_PATHS = 2_000
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{8,64}", re.ASCII)
 
 
@@ -65,7 +69,7 @@ def request_id_of(request: HttpRequest) -> str:
 
 def _answered(request: HttpRequest) -> HttpResponseBase:
     try:
-        view, args, kwargs = resolve(request.path_info)
+        view, args, kwargs = _resolved(request.path_info, settings.ROOT_URLCONF)
         response: HttpResponseBase = view(request, *args, **kwargs)
     except SyncError as error:
         errors.log_refusal(error, request_id=request_id_of(request))
@@ -79,6 +83,12 @@ def _answered(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
+@lru_cache(maxsize=_RESOLVED_PATHS)
+def _resolved(path: str, urlconf: str) -> ResolverMatch:
+    """Devices ask for the same few addresses again and again."""
+    return resolve(path, urlconf)
+
+
 def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
     """Replace an error page, of whatever origin, by a problem that tells no more."""
     is_problem = response.headers.get("Content-Type") == errors.CONTENT_TYPE
@@ -88,5 +98,6 @@ def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _request_id(request: HttpRequest) -> str:
-    given = request.headers.get(REQUEST_ID, "")
+    # Not `request.headers`, which would bring all headers into another form.
+    given = request.META.get(_REQUEST_ID_VARIABLE, "")
     return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
+import zstandard
 
 from replication.services.serving import (
     Begin,
@@ -14,6 +15,7 @@ from replication.services.serving import (
     Message,
     Reset,
     Rows,
+    StoredRows,
 )
 
 
@@ -26,17 +28,46 @@ class Line:
     is_complete: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StoredLine:
+    """A line whose middle is compressed already: a zstd frame of its own."""
+
+    before: bytes
+    frame: bytes
+    after: bytes
+
+    @property
+    def content(self) -> bytes:
+        middle: bytes = zstandard.ZstdDecompressor().decompress(self.frame)
+        return self.before + middle + self.after
+
+    @property
+    def is_checkpoint(self) -> bool:
+        return False
+
+    @property
+    def is_complete(self) -> bool:
+        return False
+
+
+AnyLine = Line | StoredLine
+
+
 def lines(
     messages: Iterable[Message], *, sign: Callable[[Checkpoint], str]
-) -> Iterator[Line]:
+) -> Iterator[AnyLine]:
     for message in messages:
         yield line(message, sign=sign)
 
 
-def line(message: Message, *, sign: Callable[[Checkpoint], str]) -> Line:
+def line(message: Message, *, sign: Callable[[Checkpoint], str]) -> AnyLine:
     match message:
         case Rows():
-            return Line(_rows(message))
+            before = _before_upserts(message.table, deletes=message.deletes)
+            return Line(b"".join((before, message.upserts, _AFTER_UPSERTS)))
+        case StoredRows():
+            before = _before_upserts(message.table, deletes=b"")
+            return StoredLine(before, message.frame, _AFTER_UPSERTS)
         case CheckpointLine():
             content = _line(_checkpoint(message, token=sign(message.checkpoint)))
             return Line(content, is_checkpoint=True, is_complete=message.complete)
@@ -50,17 +81,18 @@ def _line(document: dict[str, object]) -> bytes:
     return msgspec.json.encode(document) + b"\n"
 
 
-def _rows(message: Rows) -> bytes:
-    # PostgreSQL wrote the rows as JSON; they are passed on as they are.
+# PostgreSQL wrote the rows as JSON; they are passed on as they are.
+_AFTER_UPSERTS = b"]}\n"
+
+
+def _before_upserts(table: str, *, deletes: bytes) -> bytes:
     return b"".join(
         (
             b'{"type":"rows","table":',
-            msgspec.json.encode(message.table),
+            msgspec.json.encode(table),
             b',"deletes":[',
-            message.deletes,
+            deletes,
             b'],"upserts":[',
-            message.upserts,
-            b"]}\n",
         )
     )
 

@@ -5,6 +5,7 @@ Their page shows tables and devices as well, so the highest layer registers it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -91,7 +92,7 @@ class OrganizationAdmin(ReadOnly):
     search_fields = ["unique_name", "display_name", "id"]
     ordering = ["unique_name"]
     exclude = ["credential_sealed", "role_password_sealed"]
-    verbs = VERBS
+    verbs: Sequence[Verb] = VERBS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
         tables = Q(work_items__kind=WorkItem.Kind.TABLE)

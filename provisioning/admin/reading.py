@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,7 @@ class ReadOnly(BaseAdmin):
     list_filter_submit = False
     verbs: Sequence[Verb] = ()
     change_form_outer_before_template = "waystation/verbs.html"
+    question_template = "waystation/question.html"
 
     def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
         super().__init__(model, admin_site)
@@ -135,6 +136,10 @@ class ReadOnly(BaseAdmin):
             if verb.fits(row)
         ]
 
+    def foreseen(self, verb: Verb, rows: Sequence[Any]) -> Mapping[str, Any]:
+        """What the question's template is told of the consequences."""
+        return {}
+
     def page_of(self, row: Any) -> str:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
         return reverse(name, args=[row.pk])
@@ -197,8 +202,9 @@ def _question(
         "rows": rows,
         "action": action,
         "next": _way_back(request),
+        **model_admin.foreseen(verb, rows),
     }
-    return TemplateResponse(request, "waystation/question.html", context)
+    return TemplateResponse(request, model_admin.question_template, context)
 
 
 def _way_back(request: HttpRequest) -> str:

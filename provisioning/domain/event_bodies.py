@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -159,8 +160,22 @@ def _certificates(value: object, path: str) -> Iterator[MemberError]:
 
 def _secret_pem(value: object, path: str) -> Iterator[MemberError]:
     text = value if isinstance(value, str) else ""
-    if not (len(text) <= LONGEST_PEM and text.isascii() and "-----BEGIN " in text):
-        yield MemberError(path, "must be a certificate with its key in PEM format")
+    if not (len(text) <= LONGEST_PEM and (_is_pem(text) or _is_pfx(text))):
+        message = "must be a certificate with its key, in PEM or as base64 of a PFX"
+        yield MemberError(path, message)
+
+
+def _is_pem(text: str) -> bool:
+    return text.isascii() and "-----BEGIN " in text
+
+
+def _is_pfx(text: str) -> bool:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    # An ASN.1 sequence; whether the password opens it, the first sign-in tells.
+    return data[:1] == b"\x30"
 
 
 def _credential(value: object, path: str) -> Iterator[MemberError]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from project.errors import SyncError, TransientError
+from project.errors import MisconfiguredError, SyncError, TransientError
 
 FIRST_TRANSIENT_DELAY = timedelta(seconds=5)
 LONGEST_TRANSIENT_DELAY = timedelta(minutes=15)
@@ -66,7 +66,7 @@ def after_failure(
     `jitter` is a random number from 0 to 1.
     """
     failure = failure_of(error)
-    if failure is not Failure.TRANSIENT and attempts >= HOPELESS_AFTER:
+    if failure is not Failure.TRANSIENT and attempts >= _hopeless_after(error):
         return Halt()
     if failure is Failure.MISCONFIGURED:
         delay = _backoff(
@@ -78,6 +78,12 @@ def after_failure(
     delay = transient_delay(attempts=attempts, jitter=jitter)
     wanted = error.retry_after if isinstance(error, TransientError) else None
     return RetryAfter(delay if wanted is None else max(delay, wanted))
+
+
+def _hopeless_after(error: SyncError | DefectReport) -> int:
+    if isinstance(error, MisconfiguredError):
+        return error.hopeless_after
+    return HOPELESS_AFTER
 
 
 def transient_delay(*, attempts: int, jitter: float) -> timedelta:

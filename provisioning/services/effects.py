@@ -36,6 +36,7 @@ _WRITTEN = (
     *_COLUMNS,
     "credential_type",
     "credential_sealed",
+    "budget",
     "tables",
     "state",
     "suspended_from",
@@ -138,6 +139,9 @@ def _describe(organization: Organization, ask: Ask) -> None:
             json.dumps(ask.credential).encode(),
             identity=organization.credential_identity,
         )
+    if ask.credential is not None or "endpoint" in ask.members:
+        # Another source, or another identity there: found again when it is opened.
+        organization.budget = None
     if ask.tables is not None and ask.verb != "resync":
         organization.tables = ask.tables
     if not organization.display_name:

@@ -7,27 +7,30 @@ once another worker holds the item, the first one is refused.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
-from project.errors import RejectedError, SyncError, TransientError
+from project.errors import (
+    MisconfiguredError,
+    RejectedError,
+    SyncError,
+    TransientError,
+)
 from provisioning.domain.retries import (
     LOST_LEASES_TOLERATED,
     DefectReport,
+    Failure,
     Halt,
     RetryAfter,
     after_failure,
     failure_of,
 )
-from provisioning.domain.states import WORKING
 from provisioning.models import WorkItem
+from provisioning.services.claims import Lease, claim
 
 logger = logging.getLogger(__name__)
 
@@ -48,27 +51,13 @@ __all__ = [
     "resync",
     "resync_taken",
     "run_now",
+    "set_back",
     "yield_back",
 ]
 
 LONGEST_MESSAGE = 2000
 
 _State = WorkItem.State
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A worker's right to a work item until its epoch moves on."""
-
-    work_item_id: UUID
-    organization_id: UUID
-    kind: str
-    table: str
-    epoch: int
-    attempts: int
-    resync_requested: bool = False
-    completed_once: bool = False
-    sweep_accepted: bool = False
 
 
 class LeaseLostError(TransientError):
@@ -81,81 +70,6 @@ class WorkItemStateError(RejectedError):
     """The item's state does not allow what was asked."""
 
     code = "work_item_state"
-
-
-# Organizations that hold the fewest leases go first, then those served longest
-# ago. The counts are read without locks: two claims at the same instant may
-# overshoot the cap by one, which is cheaper than claims that wait in a line.
-# last_served_at is left alone when somebody else holds the organization's row,
-# so that a claim never waits.
-_CLAIM = """
-WITH leased AS (
-    SELECT organization_id, count(*) AS items
-    FROM provisioning_workitem WHERE state = 'leased' GROUP BY organization_id
-), candidate AS (
-    SELECT w.id, w.organization_id
-    FROM provisioning_workitem w
-    JOIN provisioning_organization o ON o.id = w.organization_id
-    LEFT JOIN leased l ON l.organization_id = w.organization_id
-    WHERE w.state IN ('due', 'postponed')
-      AND w.next_due_at <= statement_timestamp()
-      AND o.state = ANY(%(working)s)
-      AND coalesce(l.items, 0) < %(cap)s
-      AND (%(only)s::uuid IS NULL OR w.id = %(only)s::uuid)
-    ORDER BY coalesce(l.items, 0), o.last_served_at NULLS FIRST, w.next_due_at, w.id
-    LIMIT 1
-    FOR UPDATE OF w SKIP LOCKED
-), served AS (
-    UPDATE provisioning_organization o
-    SET last_served_at = clock_timestamp()
-    FROM (
-        SELECT p.id FROM provisioning_organization p
-        JOIN candidate ON candidate.organization_id = p.id
-        FOR NO KEY UPDATE OF p SKIP LOCKED
-    ) AS free
-    WHERE o.id = free.id
-)
-UPDATE provisioning_workitem w
-SET state = 'leased',
-    leased_until = statement_timestamp() + %(lease)s,
-    last_started_at = statement_timestamp(),
-    epoch = epoch + 1,
-    attempts = attempts + 1,
-    run_again = false
-FROM candidate
-WHERE w.id = candidate.id
-RETURNING w.id, w.organization_id, w.kind, w."table", w.epoch, w.attempts,
-          w.resync_requested, w.completed_once, w.sweep_accepted
-"""
-
-
-def claim(*, lease: timedelta, only: UUID | None = None) -> Lease | None:
-    """Lease the fairest due item, or only the given one if it is due.
-
-    None means that nothing may run now.
-    """
-    parameters: dict[str, Any] = {
-        "working": sorted(WORKING),
-        "cap": settings.ORGANIZATION_CONCURRENCY,
-        "only": only,
-        "lease": lease,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, parameters)
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return Lease(
-        work_item_id=row[0],
-        organization_id=row[1],
-        kind=row[2],
-        table=row[3],
-        epoch=row[4],
-        attempts=row[5],
-        resync_requested=row[6],
-        completed_once=row[7],
-        sweep_accepted=row[8],
-    )
 
 
 def renew(held: Lease, *, lease: timedelta) -> None:
@@ -204,6 +118,21 @@ def yield_back(held: Lease, *, pages: int = 0, changes: int = 0) -> None:
     )
 
 
+def set_back(held: Lease, *, delay: timedelta) -> None:
+    """Give the item back untouched, because its source may not be asked now.
+
+    Nothing failed: the attempt that the claim counted is taken back.
+
+    :raises LeaseLostError: the lease was lost.
+    """
+    _change(
+        held,
+        **_FREE,
+        next_due_at=Now() + delay,
+        attempts=Greatest(F("attempts") - 1, 0),
+    )
+
+
 def outrun(held: Lease, *, epoch: int) -> None:
     """Raise the item's epoch above the one that staging knows; it is due at once.
 
@@ -242,6 +171,8 @@ def postpone(held: Lease, error: SyncError | DefectReport, *, jitter: float) -> 
             last_error_code=_code(error),
             last_error=_message(error),
         )
+        if isinstance(decision, Halt) and _concerns_all(error):
+            _halt_others(held, error)
 
 
 def resync_taken(held: Lease) -> None:
@@ -386,6 +317,24 @@ def _fate(decision: RetryAfter | Halt) -> dict[str, object]:
             return {"state": _State.POSTPONED, "next_due_at": Now() + delay}
         case Halt():
             return {"state": _State.HALTED}
+
+
+def _concerns_all(error: SyncError | DefectReport) -> bool:
+    return isinstance(error, MisconfiguredError) and error.concerns_organization
+
+
+def _halt_others(held: Lease, error: SyncError | DefectReport) -> None:
+    """Stop what would fail for the same reason; a wrong secret may lock us out."""
+    waiting = WorkItem.objects.filter(
+        organization_id=held.organization_id,
+        state__in=[_State.DUE, _State.POSTPONED],
+    )
+    waiting.update(
+        state=_State.HALTED,
+        last_failure=Failure.MISCONFIGURED.value,
+        last_error_code=_code(error),
+        last_error=_message(error),
+    )
 
 
 def _code(error: SyncError | DefectReport) -> str:

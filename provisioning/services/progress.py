@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from provisioning.domain.states import after_tables
 from provisioning.models import Organization, WorkItem
+from provisioning.services import leases
 from provisioning.services.leases import Lease
 
 _State = Organization.State
@@ -51,6 +53,42 @@ def metadata_loaded(organization_id: UUID, *, tables: Sequence[PlannedTable]) ->
         update_fields=["interval", "mandatory"],
     )
     advance(organization)
+
+
+@transaction.atomic
+def tables_changed(organization_id: UUID, tables: Collection[str]) -> None:
+    """Let tables be pulled now whose definition changed; stopped ones stay so, except
+    for what failed by the former definition."""
+    items = _items(organization_id, tables)
+    leases.revive(items)
+    leases.make_due(items)
+
+
+@transaction.atomic
+def tables_removed(organization_id: UUID, tables: Collection[str]) -> None:
+    """Stop the work on tables that the source has no longer, and say why."""
+    _items(organization_id, tables).exclude(state=WorkItem.State.PAUSED).update(
+        state=WorkItem.State.HALTED,
+        leased_until=None,
+        last_failure=WorkItem.Failure.MISCONFIGURED,
+        last_error_code="table_removed",
+        last_error="The source has this table no longer; devices have lost its rows.",
+    )
+
+
+def metadata_may_have_changed(organization_id: UUID) -> None:
+    """Let the organization's metadata be looked at now."""
+    leases.make_due(
+        WorkItem.objects.filter(
+            organization=organization_id, kind=WorkItem.Kind.METADATA
+        )
+    )
+
+
+def _items(organization_id: UUID, tables: Collection[str]) -> QuerySet[WorkItem]:
+    return WorkItem.objects.filter(
+        organization=organization_id, kind=WorkItem.Kind.TABLE, table__in=tables
+    )
 
 
 @transaction.atomic

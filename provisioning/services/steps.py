@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from project.errors import SyncError, TransientError
+from provisioning.domain.intervals import staggered
 from provisioning.domain.retries import RetryAfter, after_failure, transient_delay
 from provisioning.domain.states import STEPPING
 from provisioning.failpoints import reach
@@ -94,7 +95,10 @@ def _created(organization: Organization) -> None:
         organization=organization,
         kind=WorkItem.Kind.METADATA,
         table="",
-        defaults={"interval": METADATA_INTERVAL, "mandatory": True},
+        defaults={
+            "interval": staggered(METADATA_INTERVAL, identity=organization.id),
+            "mandatory": True,
+        },
     )
     _audit(organization, "created", {"database": organization.database_name})
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -13,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from project.errors import SyncError
 from provisioning import queries
@@ -26,13 +28,32 @@ from provisioning.models import (
     WorkItem,
 )
 from provisioning.templatetags.waystation import NOTHING
-from replication.admin import assignments, publication
+from replication.admin import (
+    PUBLISH_QUESTION,
+    assignments,
+    previews,
+    publication,
+    publish,
+    save_settings,
+    settings_document,
+)
+from replication.admin_editor import Editor, edited
 from replication.models import Profile
 from replication.services import oversight
 from replication.services.oversight import TableStanding
-from syncapi.admin import charts
+from syncapi.admin import charts, looking, source
 from syncapi.admin.devices import standing_of
+from syncapi.admin.source import TEST_CONNECTION
 from syncapi.models import Device
+
+PUBLISH = Verb(
+    name="publish",
+    label=gettext_lazy("Publish profiles"),
+    act=lambda organization, operator: publish(organization.pk, operator),
+    icon="publish",
+    question=PUBLISH_QUESTION,
+    fits=oversight.has_staging,
+)
 
 MOST_DEVICES = 10
 MOST_EVENTS = 8
@@ -53,13 +74,27 @@ class TableLine:
 class OrganizationPages(OrganizationAdmin):
     """The list with its verbs, and beneath it everything of one organization."""
 
+    verbs = (*OrganizationAdmin.verbs, PUBLISH, TEST_CONNECTION)
+    question_template = "waystation/publish.html"
+
+    def foreseen(self, verb: Verb, rows: Sequence[Any]) -> Mapping[str, Any]:
+        return {"previews": previews(rows) if verb is PUBLISH else []}
+
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.set_aside_view)
+        pages = {
+            "set-aside": self.set_aside_view,
+            "explain": self.explain_view,
+            "whole-set": self.whole_set_view,
+            "profile-settings": self.settings_view,
+        }
         return [
-            path(
-                "<path:object_id>/set-aside/",
-                view,
-                name="provisioning_organization_set_aside",
+            *(
+                path(
+                    f"<path:object_id>/{name}/",
+                    self.admin_site.admin_view(view),
+                    name=f"provisioning_organization_{name.replace('-', '_')}",
+                )
+                for name, view in pages.items()
             ),
             *super().get_urls(),
         ]
@@ -91,6 +126,9 @@ class OrganizationPages(OrganizationAdmin):
             "over": over,
             "devices": _devices(organization),
             "profiles": _profiles(organization),
+            "may_edit": request.user.has_perm("replication.change_profile"),
+            **looking.rules(organization),
+            **source.card(organization),
             "audit": _latest_audit(organization),
             "events": _latest_events(organization),
             **(extra_context or {}),
@@ -117,6 +155,63 @@ class OrganizationPages(OrganizationAdmin):
             "most": MOST_SET_ASIDE,
         }
         return TemplateResponse(request, "waystation/set_aside.html", context)
+
+    def explain_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Why does a user see, or not see, a row?"""
+        organization = self._wanted(request, object_id)
+        context = looking.asked(organization, request.GET)
+        if context["person"]:
+            person = context["person"]
+            context |= looking.explanation(organization, person.id, request.GET)
+        title = _("Why does a user see, or not see, a row?")
+        return self._looked(request, organization, "explain", title, context)
+
+    def whole_set_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What a user's devices hold, table by table."""
+        organization = self._wanted(request, object_id)
+        context = looking.asked(organization, request.GET)
+        if context["person"]:
+            context |= looking.whole_set(organization, context["person"])
+        title = _("What a user takes along")
+        return self._looked(request, organization, "whole_set", title, context)
+
+    def _looked(
+        self,
+        request: HttpRequest,
+        organization: Organization,
+        page: str,
+        title: str,
+        context: Mapping[str, Any],
+    ) -> HttpResponse:
+        shown = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "subtitle": organization.unique_name,
+            "opts": self.opts,
+            "organization": organization,
+            **context,
+        }
+        return TemplateResponse(request, f"waystation/{page}.html", shown)
+
+    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What holds for all profiles of the organization."""
+        organization = self._wanted(request, object_id)
+        if not request.user.has_perm("replication.change_profile"):
+            raise PermissionDenied
+        back = self.page_of(organization)
+        editor = Editor(
+            title=_("What holds for all profiles of %(name)s")
+            % {"name": organization.unique_name},
+            document=settings_document(organization.pk),
+            save=partial(save_settings, organization.pk, request.user.get_username()),
+            goes_to=lambda: back,
+            context={
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "back": back,
+            },
+        )
+        return edited(request, editor)
 
     def _wanted(self, request: HttpRequest, object_id: str) -> Organization:
         organization = self.get_object(request, object_id)

@@ -10,7 +10,9 @@ from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
 from provisioning.models import UNIQUE_NAME_PATTERN, ProvisioningEvent
-from replication.domain.profiles import ProfileDef
+from replication.domain.profiles import CommonSettings, ProfileDef
+from replication.visibility.explained import Explanation
+from replication.visibility.preview import PublishPreview
 from syncapi.errors import CONTENT_TYPE
 
 ORGANIZATION = OpenApiParameter(
@@ -76,6 +78,9 @@ EVENT: dict[str, Any] = {
     },
 }
 PROFILE: dict[str, Any] = {"$ref": "#/components/schemas/ProfileDef"}
+SETTINGS: dict[str, Any] = {"$ref": "#/components/schemas/CommonSettings"}
+PREVIEW: dict[str, Any] = {"$ref": "#/components/schemas/PublishPreview"}
+EXPLANATION: dict[str, Any] = {"$ref": "#/components/schemas/Explanation"}
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -94,6 +99,9 @@ _PROBLEM: dict[str, Any] = {
                 "properties": {
                     "member": {"type": "string"},
                     "message": {"type": "string"},
+                    # Of a filter: where in its text, and what Dynamics calls it.
+                    "place": {"type": "string"},
+                    "dynamics_code": {"type": "string"},
                 },
             },
         },
@@ -136,7 +144,8 @@ def complete(
     A post-processing hook of drf-spectacular, named by the settings.
     """
     _, documents = msgspec.json.schema_components(
-        (ProfileDef,), ref_template="#/components/schemas/{name}"
+        (ProfileDef, CommonSettings, PublishPreview, Explanation),
+        ref_template="#/components/schemas/{name}",
     )
     components = result.setdefault("components", {}).setdefault("schemas", {})
     # The address names the profile; the document may repeat it.

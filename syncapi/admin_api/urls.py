@@ -5,7 +5,14 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from syncapi.admin_api import devices, events, organizations, profiles, work_items
+from syncapi.admin_api import (
+    devices,
+    events,
+    organizations,
+    profiles,
+    sources,
+    work_items,
+)
 from syncapi.admin_api.view import OperatorView
 
 
@@ -32,7 +39,12 @@ urlpatterns = [
     path(f"{_ORG}/devices/<uuid:device>/<str:verb>", devices.DeviceVerb.as_view()),
     path(f"{_ORG}/profiles", profiles.Profiles.as_view()),
     path(f"{_ORG}/profiles/publish", profiles.PublishedProfiles.as_view()),
+    path(f"{_ORG}/profiles/preview", profiles.Preview.as_view()),
+    path(f"{_ORG}/profile-settings", profiles.Settings.as_view()),
+    path(f"{_ORG}/explain", profiles.Explain.as_view()),
     path(f"{_ORG}/profiles/<str:name>", profiles.OneProfile.as_view()),
     path(f"{_ORG}/client-model", profiles.ClientModelOf.as_view()),
+    path(f"{_ORG}/source", sources.Source.as_view()),
+    path(f"{_ORG}/test-connection", sources.Connection.as_view()),
     path(f"{_ORG}/<str:verb>", organizations.OrganizationVerb.as_view()),
 ]

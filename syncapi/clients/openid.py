@@ -1,13 +1,12 @@
 """Fetch an authority's signing keys by OpenID Connect discovery.
 
-Guarded: own origin only, no redirects, limits of time and size.
+Guarded as sources are: addresses and hosts, own origin only, no redirects, limits of
+time and size.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import ssl
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -15,11 +14,13 @@ from urllib.parse import SplitResult, urlsplit
 import jwt
 import msgspec
 import requests
+import urllib3
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.conf import settings
-from requests.adapters import HTTPAdapter
 
 from project.errors import TransientError
+from replication.odata.connections import Network, deadline, new_session, trust
+from replication.odata.errors import SourceTimeoutError, UnsafeEndpointError
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 5.0
@@ -35,18 +36,6 @@ class KeysUnavailableError(TransientError):
     code = "unavailable"
 
 
-class _TrustingAdapter(HTTPAdapter):
-    """Takes the public authorities and the organization's own certificate."""
-
-    def __init__(self, ca_certificate: str) -> None:
-        self._context = ssl.create_default_context()
-        self._context.load_verify_locations(cadata=ca_certificate)
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
-
-
 def fetch_signing_keys(
     authority: str, *, ca_certificate: str
 ) -> Mapping[str, RSAPublicKey]:
@@ -54,16 +43,13 @@ def fetch_signing_keys(
 
     :raises KeysUnavailableError: they cannot be had now.
     """
-    deadline = time.monotonic() + TOTAL_SECONDS
     origin = _checked(urlsplit(authority))
-    with _session(ca_certificate) as session:
-        about = _document(
-            session, f"{authority}/.well-known/openid-configuration", deadline=deadline
-        )
+    with _session(authority, ca_certificate) as session:
+        about = _document(session, f"{authority}/.well-known/openid-configuration")
         jwks_uri = str(about.get("jwks_uri", ""))
         if _origin(urlsplit(jwks_uri)) != origin:
             raise KeysUnavailableError("The authority keeps its keys elsewhere.")
-        keys = _document(session, jwks_uri, deadline=deadline).get("keys")
+        keys = _document(session, jwks_uri).get("keys")
     usable = _usable(keys if isinstance(keys, list) else [])
     if not usable:
         # An empty answer must not replace keys that are known to be good.
@@ -71,46 +57,65 @@ def fetch_signing_keys(
     return usable
 
 
-def _session(ca_certificate: str) -> requests.Session:
-    session = requests.Session()
-    # No proxies, no netrc: nothing of the machine reaches the authority.
-    session.trust_env = False
+def _session(authority: str, ca_certificate: str) -> requests.Session:
+    """Return a session with the guard that sources have: trust, addresses, no cookies.
+
+    :raises KeysUnavailableError: the authority must not be talked to.
+    """
+    try:
+        session = new_session(
+            authority,
+            context=trust(ca_certificate, also_system=True),
+            allow_loopback=settings.SOURCE_ALLOW_LOOPBACK,
+            network=Network(
+                hosts=settings.SOURCE_HOSTS,
+                allow_private=settings.SOURCE_ALLOW_PRIVATE,
+            ),
+        )
+    except UnsafeEndpointError as error:
+        raise KeysUnavailableError(str(error)) from error
     session.headers["Accept"] = "application/json"
-    if ca_certificate:
-        try:
-            session.mount("https://", _TrustingAdapter(ca_certificate))
-        except (ssl.SSLError, ValueError) as error:
-            raise KeysUnavailableError("The CA certificate is not PEM.") from error
     return session
 
 
-def _document(
-    session: requests.Session, url: str, *, deadline: float
-) -> dict[str, Any]:
+def _document(session: requests.Session, url: str) -> dict[str, Any]:
+    # Not through the session: it would read the body of a redirect, whatever its size.
+    adapter = session.get_adapter(url)
+    request = session.prepare_request(requests.Request("GET", url))
     try:
-        with session.get(
-            url,
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        with (
+            deadline(TOTAL_SECONDS / 2),
+            adapter.send(
+                request,
+                stream=True,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                proxies=session.proxies,
+            ) as response,
+        ):
             if response.status_code != requests.codes.ok:
                 message = f"The authority answered {response.status_code}."
                 raise KeysUnavailableError(message)
-            content = _limited(response, deadline=deadline)
+            content = _limited(response)
         return msgspec.json.decode(content, type=dict[str, Any])
-    except (requests.RequestException, OSError) as error:
+    except (UnsafeEndpointError, SourceTimeoutError) as error:
+        raise KeysUnavailableError(str(error)) from error
+    except (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+        UnicodeError,
+    ) as error:
         raise KeysUnavailableError("The authority does not answer.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise KeysUnavailableError("The authority answers no JSON.") from error
 
 
-def _limited(response: requests.Response, *, deadline: float) -> bytes:
+def _limited(response: requests.Response) -> bytes:
     content = bytearray()
     for piece in response.iter_content(16 * 1024):
         content += piece
-        if len(content) > MAX_DOCUMENT_BYTES or time.monotonic() > deadline:
-            raise KeysUnavailableError("The authority's document is too large or slow.")
+        if len(content) > MAX_DOCUMENT_BYTES:
+            raise KeysUnavailableError("The authority's document is too large.")
     return bytes(content)
 
 

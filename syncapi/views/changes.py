@@ -26,7 +26,7 @@ from syncapi.callers import Caller, device_of, served_caller_of
 from syncapi.checkpoints import CheckpointSigner, Holder
 from syncapi.compression import IDENTITY, chosen_coding, pieces
 from syncapi.engine import Engine
-from syncapi.ndjson import Line, lines
+from syncapi.ndjson import AnyLine, lines
 from syncapi.parsing import MalformedError, is_guid, parameters_of
 from syncapi.services import devices
 from syncapi.services.devices import DeviceFacts
@@ -58,7 +58,7 @@ class Answer:
     """What goes back, as plain values: a checkpoint alone, or lines."""
 
     nothing_new: str | None
-    lines: Iterator[Line]
+    lines: Iterator[AnyLine]
     messages: Iterator[Message]
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Body:
 
 def changes(request: HttpRequest, org: str, *, engine: Engine) -> HttpResponseBase:
     insist_on_method(request, "GET")
-    caller = served_caller_of(request.headers.get("Authorization"), organization=org)
+    caller = served_caller_of(request.META.get("HTTP_AUTHORIZATION"), organization=org)
     query = changes_query(
         parameters_of(request.META["QUERY_STRING"], allowed=PARAMETERS)
     )
@@ -165,7 +165,9 @@ def answer(
     )
 
 
-def _until_failure(found: Iterator[Line], *, device: DeviceFacts) -> Iterator[Line]:
+def _until_failure(
+    found: Iterator[AnyLine], *, device: DeviceFacts
+) -> Iterator[AnyLine]:
     """End where the engine fails: the client goes on from its last checkpoint."""
     try:
         for line in found:
@@ -178,7 +180,7 @@ def _until_failure(found: Iterator[Line], *, device: DeviceFacts) -> Iterator[Li
 
 
 def _streamed(found: Answer, *, request: HttpRequest) -> StreamingHttpResponse:
-    coding = chosen_coding(request.headers.get("Accept-Encoding", ""))
+    coding = chosen_coding(request.META.get("HTTP_ACCEPT_ENCODING", ""))
     response = StreamingHttpResponse(
         Body(found, coding=coding), content_type=CONTENT_TYPE
     )

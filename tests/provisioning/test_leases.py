@@ -66,6 +66,7 @@ def test_a_due_item_is_leased_and_its_attempt_counted():
         table="account",
         epoch=1,
         attempts=1,
+        size_wanted=True,
     )
     assert lease_length() == LEASE
 

@@ -55,10 +55,7 @@ def certificate_of_own_authority(folder):
     return pem.decode(), tls
 
 
-def test_a_certificate_of_the_organization_s_own_authority_is_trusted(
-    tmp_path, settings
-):
-    settings.SOURCE_ALLOW_LOOPBACK = False
+def test_a_certificate_of_the_organization_s_own_authority_is_trusted(tmp_path):
     ca_certificate, tls = certificate_of_own_authority(tmp_path)
 
     with Server(tls=tls).running() as server:
@@ -167,6 +164,31 @@ def test_an_empty_set_of_keys_is_an_outage(authority):
 
     with pytest.raises(KeysUnavailableError):
         fetch_signing_keys(authority.url, ca_certificate="")
+
+
+def test_an_authority_at_an_address_that_is_off_limits_hears_nothing(
+    tmp_path, settings
+):
+    settings.SOURCE_ALLOW_LOOPBACK = False
+    ca_certificate, tls = certificate_of_own_authority(tmp_path)
+
+    with Server(tls=tls).running() as server:
+        authority = server.authority()
+        with pytest.raises(KeysUnavailableError, match="off limits"):
+            fetch_signing_keys(authority.url, ca_certificate=ca_certificate)
+
+    assert authority.requests == []
+
+
+def test_an_authority_that_the_installation_does_not_list_hears_nothing(
+    authority, settings
+):
+    settings.SOURCE_HOSTS = ("*.example",)
+
+    with pytest.raises(KeysUnavailableError, match="list of sources"):
+        fetch_signing_keys(authority.url, ca_certificate="")
+
+    assert authority.requests == []
 
 
 def test_plain_http_is_for_loopback_where_that_is_allowed(authority, settings):
