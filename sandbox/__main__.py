@@ -1,6 +1,8 @@
-"""Run the outside world to play against: `python -m sandbox`.
+"""Run the outside world to play against: `python -m sandbox [contoso|plain]`.
 
-Environment: `SANDBOX_PORT` (8143) and `WAYSTATION_DATA` (.data).
+`contoso` is Dataverse with its people, `plain` an OData service without change tracking.
+
+Environment: `SANDBOX_PORT` (8143; `plain` takes the next one) and `WAYSTATION_DATA` (.data).
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ import threading
 from pathlib import Path
 
 from sandbox.contoso.data import DEFAULT_SCALE, DEFAULT_SEED, OtherDataError
-from sandbox.server import DEFAULT_PORT, serve
+from sandbox.plain import seed as plain_seed
+from sandbox.server import (
+    DEFAULT_PORT,
+    Running,
+    RunningPlain,
+    serve,
+    serve_plain,
+)
 
 
 def main() -> int:
@@ -23,12 +32,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        running = serve(
-            Path(options.data),
-            port=options.port,
-            seed=options.seed,
-            scale=options.scale,
-        )
+        running = _start(options)
     except (OSError, OtherDataError, sqlite3.Error) as error:
         sys.stderr.write(f"The sandbox cannot start on port {options.port}: {error}\n")
         return 1
@@ -39,11 +43,21 @@ def main() -> int:
     return 0
 
 
+def _start(options: argparse.Namespace) -> Running | RunningPlain:
+    folder = Path(options.data)
+    if options.dialect == "plain":
+        seed = DEFAULT_SEED if options.seed is None else options.seed
+        scale = plain_seed.DEFAULT_SCALE if options.scale is None else options.scale
+        return serve_plain(folder, port=options.port, seed=seed, scale=scale)
+    return serve(folder, port=options.port, seed=options.seed, scale=options.scale)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument(
-        "--port", type=int, default=int(os.environ.get("SANDBOX_PORT", DEFAULT_PORT))
+        "dialect", nargs="?", choices=("contoso", "plain"), default="contoso"
     )
+    parser.add_argument("--port", type=int)
     parser.add_argument("--data", default=os.environ.get("WAYSTATION_DATA", ".data"))
     parser.add_argument(
         "--seed", type=int, help=f"what values rows get (default {DEFAULT_SEED})"
@@ -51,7 +65,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=int, help=f"how many accounts (default {DEFAULT_SCALE})"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.port is None:
+        first = int(os.environ.get("SANDBOX_PORT", DEFAULT_PORT))
+        options.port = first + (options.dialect == "plain")
+    return options
 
 
 if __name__ == "__main__":

@@ -21,7 +21,11 @@ from urllib.parse import unquote
 from sandbox.application import CUT_AFTER, Application
 from sandbox.certificates import server_context
 from sandbox.contoso import data
+from sandbox.contoso.data import DEFAULT_SEED
 from sandbox.contoso.store import Store
+from sandbox.plain import seed as plain_seed
+from sandbox.plain.rows import Rows
+from sandbox.plain.web import PlainApplication
 from sandbox.tokens import signing_key
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8143
+DEFAULT_PLAIN_PORT = 8144
 _LARGEST_BODY = 128 * 1024 * 1024
 _HANDSHAKE_SECONDS = 15
 _IDLE_SECONDS = 600
@@ -187,6 +192,23 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 @dataclass(frozen=True, slots=True)
+class RunningPlain:
+    """A plain service that serves, until `stop`."""
+
+    url: str
+    ca_file: Path
+    rows: Rows
+    _server: _Server
+    _thread: threading.Thread
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.close_connections()
+        self._server.server_close()
+        self._thread.join()
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A sandbox that serves, until `stop`."""
 
@@ -233,9 +255,38 @@ def serve(
     except BaseException:
         server.server_close()
         raise
+    url = f"https://{HOST}:{server.port}"
+    return Running(url, ca_file, store, application, server, _started(server))
+
+
+def serve_plain(
+    folder: Path,
+    *,
+    port: int = DEFAULT_PLAIN_PORT,
+    seed: int = DEFAULT_SEED,
+    scale: int = plain_seed.DEFAULT_SCALE,
+) -> RunningPlain:
+    """Start serving the plain service in a thread; its rows are kept in memory.
+
+    :raises OSError: the port is taken, or the folder cannot be written.
+    """
+    server = _Server(port)
+    try:
+        ca_file = folder / "sandbox-ca.pem"
+        server.context = server_context(folder / "sandbox", ca_file=ca_file)
+        rows = Rows()
+        plain_seed.fill(rows, scale=scale, seed=seed)
+        url = f"https://{HOST}:{server.port}"
+        server.application = PlainApplication(rows, root=url)
+    except BaseException:
+        server.server_close()
+        raise
+    return RunningPlain(url, ca_file, rows, server, _started(server))
+
+
+def _started(server: _Server) -> threading.Thread:
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
     )
     thread.start()
-    url = f"https://{HOST}:{server.port}"
-    return Running(url, ca_file, store, application, server, thread)
+    return thread

@@ -41,9 +41,14 @@ def double(name: str, low: float, high: float) -> Column:
     return _column(name, "Double", precision=5, minimum=low, maximum=high)
 
 
-def money(name: str) -> tuple[Column, Column]:
+def money(name: str, *, secured: bool = False) -> tuple[Column, Column]:
     """Return the column and its value in the base currency."""
-    limits = {"precision": 4, "minimum": 0.0, "maximum": _LARGEST_MONEY}
+    limits = {
+        "precision": 4,
+        "minimum": 0.0,
+        "maximum": _LARGEST_MONEY,
+        "secured": secured,
+    }
     return (
         _column(name, "Money", **limits),
         _column(f"{name}_base", "Money", settable=False, **limits),
@@ -67,6 +72,11 @@ def choice(
 ) -> Column:
     options = tuple(enumerate(labels, start=start))
     return _column(name, "Picklist", options=options, global_set=global_set)
+
+
+def choice_of(name: str, options: tuple[tuple[int, str], ...]) -> Column:
+    """A choice whose numbers do not follow each other."""
+    return _column(name, "Picklist", options=options)
 
 
 def lookup(

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sandbox.contoso import business, happenings, store
+from sandbox.contoso.field_security import field_security_rows
 from sandbox.contoso.organization import security_rows
 from sandbox.contoso.schema import Schema, Table
 from sandbox.contoso.settled import settled_rows
@@ -17,7 +18,7 @@ DEFAULT_SCALE = 28_000
 DEFAULT_SEED = 1
 _FIRST_VERSION = 1_000_000
 # Rises with what the file holds; a file of another form is made anew.
-_FORM = "2"
+_FORM = "3"
 
 
 class OtherDataError(Exception):
@@ -102,7 +103,7 @@ def _everything(
     yield schema.tables["activityparty"], happenings.parties(sites)
     yield schema.tables["annotation"], happenings.notes(sites, seed=seed)
     yield schema.tables["postfollow"], happenings.follows(sites)
-    for name, rows in settled_rows(sites).items():
+    for name, rows in (settled_rows(sites) | field_security_rows()).items():
         yield schema.tables[name], rows
 
 

@@ -120,7 +120,7 @@ def _column(table: Table, column: Column) -> Definition:
         "IsLogical": False,
         "IsPrimaryId": column.name == table.key,
         "IsPrimaryName": column.name == table.primary_name,
-        "IsSecured": False,
+        "IsSecured": column.secured,
         "IsCustomAttribute": column.generation > 0 or table.is_custom,
         "RequiredLevel": {
             "Value": "ApplicationRequired" if column.required else "None",

@@ -81,6 +81,8 @@ class Column:
     # The global choice that the options come from.
     global_set: str | None = None
     on_delete: str = UNLINK
+    # Only whom a field security profile lets may read it.
+    secured: bool = False
     # Tells a column from one of the same name that was there before it.
     generation: int = 0
 

@@ -204,7 +204,7 @@ _PRIVILEGE = Table(
 )
 
 
-def _pairs(
+def pairs(
     name: str,
     *,
     schema_name: str,
@@ -245,7 +245,7 @@ SECURITY_TABLES = (
     _BUSINESSUNIT,
     _ROLE,
     _PRIVILEGE,
-    _pairs(
+    pairs(
         "teammembership",
         schema_name="TeamMembership",
         entity_set="teammemberships",
@@ -260,7 +260,7 @@ SECURITY_TABLES = (
             second_column="systemuserid",
         ),
     ),
-    _pairs(
+    pairs(
         "systemuserroles",
         schema_name="SystemUserRoles",
         entity_set="systemuserrolescollection",
@@ -275,7 +275,7 @@ SECURITY_TABLES = (
             second_column="roleid",
         ),
     ),
-    _pairs(
+    pairs(
         "teamroles",
         schema_name="TeamRoles",
         entity_set="teamrolescollection",
@@ -290,7 +290,7 @@ SECURITY_TABLES = (
             second_column="roleid",
         ),
     ),
-    _pairs(
+    pairs(
         "roleprivileges",
         schema_name="RolePrivileges",
         entity_set="roleprivilegescollection",

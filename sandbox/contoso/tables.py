@@ -6,6 +6,7 @@ from functools import cache
 
 from sandbox.contoso import columns as c
 from sandbox.contoso.activities import ACTIVITY_TABLES
+from sandbox.contoso.field_security import FIELD_SECURITY_TABLES
 from sandbox.contoso.offline_tables import OFFLINE_TABLES
 from sandbox.contoso.schema import AlternateKey, Navigation, Schema, Table
 from sandbox.contoso.security_tables import SECURITY_TABLES
@@ -63,7 +64,7 @@ def _account() -> Table:
             c.choice("territorycode", "Default Value"),
             c.choice("businesstypecode", "Default Value"),
             *c.money("revenue"),
-            *c.money("creditlimit"),
+            *c.money("creditlimit", secured=True),
             *c.money("aging30"),
             *c.money("marketcap"),
             c.boolean("creditonhold"),
@@ -242,6 +243,7 @@ def first_schema() -> Schema:
         *SECURITY_TABLES,
         *SHARING_TABLES,
         *OFFLINE_TABLES,
+        *FIELD_SECURITY_TABLES,
     )
     return Schema(
         tables={table.name: table for table in tables},

@@ -214,3 +214,23 @@ def test_an_unknown_table_is_404_and_an_unknown_member_400(contoso):
     member = contoso.get("EntityDefinitions?$select=Nosuch")
 
     assert (table.status_code, member.status_code) == (404, 400)
+
+
+def test_secured_columns_say_so_and_their_permissions_are_rows(contoso):
+    account = columns(
+        contoso,
+        "EntityDefinitions(LogicalName='account')/Attributes"
+        "?$select=LogicalName,IsSecured",
+    )
+    permissions = contoso.rows("fieldpermissions")
+    holders = contoso.rows("systemuserprofilescollection")
+
+    secured = {name for name, column in account.items() if column["IsSecured"]}
+    allowed = {
+        row["attributelogicalname"] for row in permissions if row["canread"] == 4
+    }
+    assert secured == allowed == {"creditlimit", "creditlimit_base"}
+    assert {row["fieldsecurityprofileid"] for row in holders} == {
+        row["_fieldsecurityprofileid_value"] for row in permissions
+    }
+    assert contoso.rows("teamprofilescollection")
