@@ -5,6 +5,10 @@ PY := .venv/bin/python
 RUN := setpriv --pdeathsig TERM $(PY)
 # Whatever the environment leaves open comes from servers in WAYSTATION_DATA.
 export WAYSTATION_EMBEDDED ?= on
+# Of random lives; they begin with the moment, and say so.
+ifndef SEED
+SEED := $(shell date +%s)
+endif
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -17,6 +21,12 @@ up: .venv/up-to-date ## Everything in the foreground, until Ctrl-C
 
 test: .venv/up-to-date ## The whole suite, on servers of its own; T=path narrows it
 	$(RUN) -m pytest -n 2 --dist worksteal $(T)
+
+soak: .venv/up-to-date ## Many more random lives, every seeded bug, filters; SEED=…
+	$(RUN) -m tests.oracle.run --runs 2000 --steps 50 --faults --seed $(SEED)
+	ORACLE_BUGS=all $(RUN) -m pytest -n 2 --dist worksteal tests/oracle/test_seeded_bugs.py
+	PULLING_BUGS=all $(RUN) -m pytest -n 2 --dist worksteal tests/replication/pulling
+	$(RUN) -m tests.oracle.filter_soak --pairs 100000 --seed $(SEED)
 
 bench: .venv/up-to-date ## Figures per CPU-second; ONLY=delta_10, JSON=1
 	@$(RUN) -m benchmarks
@@ -47,4 +57,4 @@ deploy: .venv/up-to-date ## Django's own list for production
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
-.PHONY: help demo up test bench check format lint types imports schema deploy
+.PHONY: help demo up test soak bench check format lint types imports schema deploy

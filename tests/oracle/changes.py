@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from replication.domain.profiles import Assignments, ProfileDef, ProfileItem
-from tests.oracle import world
+from replication.domain.tables import ColumnType
+from tests.oracle import filter_grammar, world
 from tests.oracle.pulled import PlayedSource
 from tests.staged import guid
 
@@ -223,14 +223,21 @@ units = st.sampled_from(world.UNITS)
 any_unit = st.sampled_from((*world.HOMES, "Contoso", world.SPARE_UNIT))
 owners = st.sampled_from(world.OWNERS)
 roles = st.sampled_from(world.ROLES)
+_PEOPLE = tuple(str(guid(person)) for person in world.PEOPLE)
+_PARENTS = tuple(str(guid(account)) for account in world.ACCOUNTS)
+# Moments at which windows of filters begin and end.
+_AROUND = tuple(filter_grammar.pool(ColumnType.DATETIME, now=world.BEGINNING))[::9]
 _VALUES = {
     ("account", "name"): world.TEXTS,
     ("account", "revenue"): world.AMOUNTS,
     ("account", "employees"): world.NUMBERS,
     ("account", "isopen"): (True, False, None),
-    ("account", "visitedon"): (*world.MOMENTS, None),
+    ("account", "visitedon"): (*world.MOMENTS, *_AROUND, *_AROUND, None),
+    ("account", "inspectorid"): (*_PEOPLE, None),
     ("contact", "fullname"): world.TEXTS,
-    ("contact", "parentcustomerid"): (str(guid("Airport B")), None),
+    ("contact", "parentcustomerid"): (*_PARENTS, None),
+    ("contact", "pricecode"): (*world.PRICES, None),
+    ("task", "subject"): world.TEXTS,
     ("price", "amount"): (10, 12.5, 0, -1.25, None),
     ("price", "seasons"): ("3,1,2", "7", None),
 }
@@ -271,6 +278,7 @@ def _changes_of(rows: list[tuple[str, str]]) -> st.SearchStrategy[Change]:
 row_changes = _changes_of(
     [(t, name) for t, names in world.KEYS.items() for name in names]
 )
+account_changes = _changes_of([("account", name) for name in world.ACCOUNTS])
 _accounts = st.sampled_from([("account", name) for name in world.ACCOUNTS])
 _moving_units = st.sampled_from(("Harbour", "Pier"))
 # Accounts that are, or come to be, in one of the units that move most.
@@ -312,54 +320,4 @@ right_changes: st.SearchStrategy[Change] = st.one_of(
     _about(TogglePrincipal, _principals, units),
     _about(Disable, _people, st.sampled_from((True, False, None))),
     st.builds(Inherit, st.just("role"), roles, st.sampled_from((0, 1))),
-)
-
-
-EVERYTHING = ProfileDef(
-    name="Everything",
-    items=tuple(ProfileItem(table=table) for table in ("account", "contact", "price")),
-    assignments=Assignments(everyone=True),
-)
-
-
-def _items(table: str) -> st.SearchStrategy[ProfileItem]:
-    columns: dict[str, Any] = {
-        "account": st.sampled_from((None, None, ("name",), ("revenue", "name"))),
-        "contact": st.sampled_from((None, ("fullname",))),
-    }
-    return st.builds(
-        ProfileItem,
-        table=st.just(table),
-        records=st.sampled_from(("all", "all", "filtered")),
-        owned_by_me=st.booleans(),
-        owned_by_my_team=st.booleans(),
-        owned_by_my_business_unit=st.booleans(),
-        columns=columns.get(table, st.none()),
-    )
-
-
-_item_lists = st.lists(
-    st.sampled_from(("account", "account", "contact", "price", "team")),
-    min_size=1,
-    max_size=3,
-    unique=True,
-).flatmap(lambda tables: st.tuples(*map(_items, sorted(tables))))
-
-_assignments = st.one_of(
-    st.just(Assignments(everyone=True)),
-    st.builds(
-        Assignments,
-        users=st.tuples() | st.tuples(st.just(guid("Ada"))),
-        teams=st.tuples() | st.tuples(st.sampled_from([guid(t) for t in world.TEAMS])),
-        roles=st.tuples() | st.tuples(st.sampled_from([guid(r) for r in world.ROLES])),
-    ),
-)
-
-profile_sets: st.SearchStrategy[tuple[ProfileDef, ...]] = st.lists(
-    st.tuples(_item_lists, _assignments), min_size=1, max_size=2
-).map(
-    lambda drawn: tuple(
-        ProfileDef(name=f"Profile {number}", items=items, assignments=assignments)
-        for number, (items, assignments) in enumerate(drawn)
-    )
 )

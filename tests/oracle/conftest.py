@@ -12,6 +12,8 @@ from django.db import connection
 
 from provisioning.models import DatabaseServer
 from provisioning.services import staging_databases
+from tests.oracle import by_hand
+from tests.oracle.pulled import PlayedSource
 from tests.project.processes import python
 from tests.staged import organization
 
@@ -40,6 +42,12 @@ def laboratory(django_db_setup, django_db_blocker) -> Iterator[dict[str, str]]:
         owner.delete()
         if server is not None and not had_server:
             server.delete()
+
+
+@pytest.fixture
+def source() -> PlayedSource:
+    """Ada works in North. No accounts, and nobody holds a role."""
+    return by_hand.made()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import Enum
 from uuid import UUID, uuid4
 
+from project.errors import SyncError
 from replication.services import serving
 from replication.services.serving import (
     ChangesRequest,
@@ -27,16 +28,28 @@ from syncapi import ndjson
 from tests.oracle.failures import MismatchError
 from tests.staged import guid
 
+# What a retry cures is cured by one; a profile whose rules are not built yet is not.
+MOST_RETRIES = 3
+
 # Rows are few and limits small; whoever needs more answers never ends.
 MOST_ANSWERS = 120
 
 Witness = Callable[[Message], None]
 
 
+REFUSALS = (
+    ModelChangedError,
+    NotReadyError,
+    OfflineNotAllowedError,
+    ResyncRequiredError,
+)
+
+
 class Ending(Enum):
     COMPLETE = "complete"
     CUT = "cut"
     NOT_ALLOWED = "not allowed"
+    NOT_READY = "not ready"
 
 
 class Device:
@@ -54,6 +67,7 @@ class Device:
         self.refusals: list[str] = []
         self.last: ApplyResult | None = None
         self.said_nothing = False
+        self._retries = 0
         self._columns: Mapping[str, tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
@@ -86,6 +100,7 @@ class Device:
         wholly. The server was `ahead` by so many lines. `witness` sees every message that the server sends; `between` is
         called once, after the first checkpoint line.
         """
+        self._retries = 0
         for _ in range(MOST_ANSWERS):
             try:
                 answer = self._ask(limits, digest=digest)
@@ -105,11 +120,10 @@ class Device:
                     return Ending.CUT
                 if self.last.complete:
                     return Ending.COMPLETE
-            except OfflineNotAllowedError as error:
-                self.refusals.append(error.code)
-                return Ending.NOT_ALLOWED
-            except (ModelChangedError, ResyncRequiredError, NotReadyError) as error:
-                self._obey(error)
+            except REFUSALS as error:
+                ending = self._obey(error)
+                if ending is not None:
+                    return ending
         raise MismatchError(f"{self} is not done after {MOST_ANSWERS} answers.")
 
     def _ask(
@@ -155,15 +169,19 @@ class Device:
         self.last, self.said_nothing = None, True
         return Ending.COMPLETE
 
-    def _obey(
-        self, error: ModelChangedError | ResyncRequiredError | NotReadyError
-    ) -> None:
+    def _obey(self, error: SyncError) -> Ending | None:
+        """None: ask again."""
         self.refusals.append(error.code)
         match error:
             case ModelChangedError():
                 self._document = None
             case ResyncRequiredError():
                 self.store.forget_checkpoint()
+            case NotReadyError():
+                self._retries += 1
+            case OfflineNotAllowedError():
+                return Ending.NOT_ALLOWED
+        return Ending.NOT_READY if self._retries == MOST_RETRIES else None
 
 
 def _sign(checkpoint: Checkpoint) -> str:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import hypothesis
+import msgspec
 import psycopg
 from psycopg import sql
 
 from provisioning.models import Organization
-from replication.domain.profiles import Policy, ProfileDef
-from replication.services.serving import Message, Rows
+from replication.domain.profiles import Policy
+from replication.services.serving import Message, Rows, StoredRows
 from replication.staging import connections, install, schema
-from replication.visibility import policy, reconcile
-from tests.fake_dataverse import SECURITY
-from tests.oracle import world
+from replication.visibility import dependants, policy, reconcile, stale
+from tests.oracle import copies, filter_texts, world
 from tests.oracle.devices import Device
 from tests.oracle.failures import MismatchError
 from tests.oracle.oracle import Held, Oracle, digest
@@ -57,7 +58,7 @@ class Harness:
         """Set everything back to the base: the world's security tables are pulled."""
         self.runs += 1
         self._events = set()
-        restore(self.conn, BASE)
+        copies.restore(self.conn, BASE)
         self.conn.execute("UPDATE sync.clock SET epoch = gen_random_uuid()")
         self._enter(*_new_world())
         self.pulled.put_back(self._base)
@@ -76,53 +77,108 @@ class Harness:
             install.install(self.conn)
             schema.create_missing(self.conn, world.TABLES)
         self._enter(*_new_world())
-        for table in SECURITY:
+        for table in world.SECURITY:
             self.workers.pull(table.name)
-        keep(self.conn, BASE)
+        copies.keep(self.conn, BASE)
         self._base = self.pulled.kept()
 
     def _enter(self, source: PlayedSource, pulled: Pulled) -> None:
         self.source, self.pulled = source, pulled
         self.workers.begin(source, pulled)
-        self.profiles: tuple[ProfileDef, ...] = ()
+        self.policy = Policy()
+        self.now = world.BEGINNING
+        # The clock's access_rev when something was published and nothing else was due.
+        self._published_at: int | None = None
         self._answers: dict[UUID, Held | None] = {}
         self._answered_at: tuple[object, ...] = ()
 
     # What the oracle says
 
-    def publish(self, profiles: Sequence[ProfileDef]) -> None:
-        policy.publish(self.conn, Policy(profiles=tuple(profiles)))
-        self.profiles = tuple(profiles)
+    def publish(self, published: Policy) -> None:
+        was_settled = self.is_settled()
+        policy.publish(self.conn, published)
+        self.policy = published
+        self._published_at = self._access_rev() if was_settled else None
 
     def may_hold(self, user: UUID) -> Held | None:
-        at = (self.pulled.state, self.profiles)
+        in_effect = self._in_effect()
+        at = (self.pulled.state, in_effect, self.now)
         if at != self._answered_at:
             self._answers, self._answered_at = {}, at
         if user not in self._answers:
-            self._answers[user] = self._oracle().may_hold(user)
+            self._answers[user] = self._oracle(in_effect).may_hold(user)
         return self._answers[user]
+
+    def _in_effect(self) -> Policy:
+        """By what everybody is served until the rules of what was published are there."""
+        row = self.conn.execute("SELECT effective::text FROM sync.policy").fetchone()
+        if row is None or row[0] is None:
+            return Policy()
+        return msgspec.json.decode(row[0], type=Policy)
+
+    def _access_rev(self) -> int:
+        row = self.conn.execute("SELECT access_rev FROM sync.clock").fetchone()
+        assert row is not None
+        rev: int = row[0]
+        return rev
 
     def settle(self) -> None:
         """Bring the rules up to date; a worker that died may still be leaving."""
         for _ in range(MOST_ATTEMPTS):
             self.workers.reconcile()
+            # A window that moves many rows leaves them to be caught up with.
+            self.keep_time()
             if not reconcile.is_due(self.conn):
                 return
             time.sleep(0.01)
         raise MismatchError("The rules are never up to date.")
 
     def is_settled(self) -> bool:
-        """The rules are as published, and no unit is on its way."""
-        return not reconcile.is_due(self.conn) and self._oracle().has_whole_tree()
+        """The rules are as those in effect need them, and no unit is on its way."""
+        if reconcile.is_due(self.conn):
+            waits = self._published_at == self._access_rev() and not self._stale()
+            if not waits or self._in_effect() == self.policy:
+                return False
+            self.note("waits for its rules")
+        return self._oracle(self.policy).has_whole_tree()
 
-    def _oracle(self) -> Oracle:
+    def _stale(self) -> set[str]:
+        """Tables of which a device may see some rows as they were before a change."""
+        rows = self.conn.execute(
+            "SELECT s.name FROM sync.rule r JOIN sync.source s ON s.id = r.source_id"
+            " WHERE r.state = 'active' AND r.stale_after IS NOT NULL"
+        )
+        found = {name for (name,) in rows}
+        if found:
+            self.note("stale")
+        return found
+
+    def let_time_pass(self, span: timedelta) -> None:
+        self.now += span
+
+    def keep_time(self) -> None:
+        """Move the windows of all rules to the present moment."""
+        self.workers.keep_time(self.now)
+
+    def set_sizes(self, *, at_once: int, chunk: int) -> None:
+        """How many rows are derived while the clock is held, and in one chunk."""
+        dependants.MOST_AT_ONCE = at_once
+        stale.CHUNK_ROWS = chunk
+
+    def _oracle(self, in_effect: Policy) -> Oracle:
         # A table that was never pulled to its end is nobody's yet.
         complete = {
             name: table
             for name, table in world.BY_NAME.items()
             if name in self.pulled.complete
         }
-        return Oracle(complete, self.pulled.rows, self.profiles)
+        return Oracle(
+            complete,
+            self.pulled.rows,
+            in_effect,
+            now=self.now,
+            meaning=filter_texts.meaning,
+        )
 
     # Checks
 
@@ -146,12 +202,17 @@ class Harness:
     def check_feed(self, table: str) -> None:
         """Live entries have the owner and the units that their rows have now."""
         rules = self.conn.execute(
-            "SELECT r.id, r.shape FROM sync.rule r JOIN sync.source s"
-            " ON s.id = r.source_id WHERE s.name = %s AND r.state = 'active'",
+            "SELECT r.id, r.spec FROM sync.rule r JOIN sync.source s"
+            " ON s.id = r.source_id WHERE s.name = %s AND r.state = 'active'"
+            " AND r.stale_after IS NULL",
             (table,),
         ).fetchall()
         units = self.pulled.rows["businessunit"]
-        for rule, shape in rules:
+        for rule, text in rules:
+            spec = json.loads(text)
+            opens = tuple(spec.get("opens", ()))
+            if spec.keys() - {"shape", "opens"} or opens not in _BY_UNITS:
+                continue
             found = self.conn.execute(
                 "SELECT f.row_id::text, o.value::text, u.value::text"
                 " FROM sync.feed f LEFT JOIN sync.key_value o ON o.id = f.k1"
@@ -162,35 +223,36 @@ class Harness:
             wanted = {
                 (key, row.get("ownerid"), unit)
                 for key, row in self.pulled.rows[table].items()
-                for unit in _handed_out(shape, row.get("owningbusinessunit"), units)
+                for unit in _handed_out(opens, row.get("owningbusinessunit"), units)
             }
-            known = {e for e in found if shape != "deep" or e[2] in units}
+            known = {e for e in found if not opens or e[2] in units}
             if known != wanted:
-                message = f"Feed of {table}, {shape}: {sorted(known ^ wanted, key=str)}"
+                message = f"Feed of {table}, {text}: {sorted(known ^ wanted, key=str)}"
                 raise MismatchError(message)
 
     def check_message(self, device: Device, message: Message) -> None:
         """Nobody is sent what he may not see, nor told to delete what he may."""
-        if not isinstance(message, Rows):
+        if not isinstance(message, Rows | StoredRows):
+            return
+        if isinstance(message, StoredRows):
+            self.note("stored rows")
+        if message.table in self._stale():
             return
         held = self.may_hold(device.user)
         may = {} if held is None else held.get(message.table, {})
-        upserts = json.loads(b"[" + message.upserts + b"]")
         key_at = self._key_position(device, message.table)
-        for row in upserts:
-            if row[key_at] not in may:
-                raise MismatchError(
-                    f"{device} is sent {message.table} {row[key_at]}, which its user"
-                    " may not see."
-                )
-        if not self.is_settled():
-            return
-        for key in json.loads(b"[" + message.deletes + b"]"):
-            if key in may:
-                raise MismatchError(
-                    f"{device} is told to delete {message.table} {key}, which its"
-                    " user may see."
-                )
+        sent = {row[key_at] for row in json.loads(b"[" + message.upserts + b"]")}
+        if sent - may.keys():
+            raise MismatchError(
+                f"{device} is sent {message.table} {sent - may.keys()}, which its user"
+                " may not see."
+            )
+        deleted = {*json.loads(b"[" + message.deletes + b"]")}
+        if self.is_settled() and deleted & may.keys():
+            raise MismatchError(
+                f"{device} is told to delete {message.table} {deleted & may.keys()},"
+                " which its user may see."
+            )
 
     def _key_position(self, device: Device, table: str) -> int:
         return device.columns(table).index(world.BY_NAME[table].key[0])
@@ -198,6 +260,14 @@ class Harness:
     def check_refused(self, device: Device) -> None:
         if self.may_hold(device.user) is not None:
             raise MismatchError(f"{device} is refused, but its user may go offline.")
+
+    def check_waiting(self, device: Device) -> None:
+        """Only who gets a first profile waits, and only until that is in effect."""
+        row = self.conn.execute(
+            "SELECT body IS DISTINCT FROM effective FROM sync.policy"
+        ).fetchone()
+        if row != (True,) or self.may_hold(device.user) is not None:
+            raise MismatchError(f"{device} waits for nothing.")
 
     def check_complete(self, device: Device) -> None:
         """The device holds what its user may see, value for value."""
@@ -217,10 +287,10 @@ class Harness:
             return " is served, but its user may not go offline."
         settled = self.is_settled()
         self.note("compared" if settled else "compared in part")
-        tables = device.store.tables()
-        if settled and set(tables) != held.keys():
+        tables = set(device.store.tables())
+        if settled and (tables ^ held.keys()) - self._may_lack(held):
             return f" has the tables {sorted(tables)} instead of {sorted(held)}."
-        for table in tables:
+        for table in sorted(tables - (set() if settled else self._stale())):
             found = {k: dict(r) for k, r in device.store.rows(table).items()}
             wanted = held.get(table, {})
             if not settled:
@@ -230,12 +300,18 @@ class Harness:
                 return f", table {table}: {difference(found, wanted)}"
         return self._wrong_digest(device, held) if settled else None
 
+    def _may_lack(self, held: Held) -> set[str]:
+        """A table whose rows come through one that is not loaded yet has no rule."""
+        if self.pulled.complete >= world.BY_NAME.keys():
+            return set()
+        return {table for table, rows in held.items() if not rows}
+
     def _wrong_digest(self, device: Device, held: Held) -> str | None:
         said = device.last.digest if device.last else None
         if said is None:
             return None
         self.note("digest checked")
-        wanted = {table: digest(rows) for table, rows in held.items()}
+        wanted = {table: digest(held[table]) for table in said.keys() & held.keys()}
         if dict(said) != wanted or device.store.differing(said):
             return f" is told the digest {said} and not {wanted}."
         return None
@@ -243,18 +319,19 @@ class Harness:
     # Restore
 
     def back_up(self) -> None:
-        keep(self.conn, BACKUP)
-        self._backup = (self.pulled.kept(), self.profiles, _rule_ids(self.conn))
+        copies.keep(self.conn, BACKUP)
+        self._backup = (self.pulled.kept(), self.policy, copies.rule_ids(self.conn))
 
     def can_restore(self) -> bool:
         """Only when no feed was made or dropped since: those are not in the copy."""
-        return self._backup[2] == _rule_ids(self.conn)
+        return self._backup[2] == copies.rule_ids(self.conn)
 
     def restore(self) -> None:
         """Staging goes back to the backup, in a database that is not the old one."""
-        restore(self.conn, BACKUP)
+        copies.restore(self.conn, BACKUP)
         self.conn.execute("UPDATE sync.clock SET identity = 'another server'")
-        pulled, self.profiles, _ = self._backup
+        pulled, self.policy, _ = self._backup
+        self._published_at = None
         self.pulled.put_back(pulled)
 
 
@@ -264,79 +341,15 @@ def _new_world() -> tuple[PlayedSource, Pulled]:
     return source, Pulled(source)
 
 
-# Copies of whole schemas
-
-
-def _columns(conn: psycopg.Connection[Any]) -> dict[str, str]:
-    """Stored columns of every table of a staging database, feeds included."""
-    rows = conn.execute(
-        "SELECT format('%I.%I', n.nspname, c.relname),"
-        " string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum)"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
-        " AND NOT a.attisdropped AND a.attgenerated = ''"
-        " WHERE n.nspname IN ('data', 'sync') AND c.relkind = 'r' GROUP BY 1"
-    )
-    return dict(rows.fetchall())
-
-
-def _rule_ids(conn: psycopg.Connection[Any]) -> list[int]:
-    return [rule for (rule,) in conn.execute("SELECT id FROM sync.rule ORDER BY id")]
-
-
-def keep(conn: psycopg.Connection[Any], name: str) -> None:
-    """Copy all tables of staging into a schema of this name."""
-    kept, columns = _tables(conn, name), _columns(conn)
-    statements = [f"CREATE SCHEMA IF NOT EXISTS {name}"]
-    statements += [f'DROP TABLE {name}."{table}"' for table in kept - columns.keys()]
-    for table, names in columns.items():
-        if table in kept:
-            statements.append(f'DELETE FROM {name}."{table}"')
-            statements.append(
-                f'INSERT INTO {name}."{table}" SELECT {names} FROM {table}'
-            )
-        else:
-            statements.append(
-                f'CREATE TABLE {name}."{table}" AS SELECT {names} FROM {table}'
-            )
-    with conn.transaction():
-        conn.execute("; ".join(statements))
-
-
-def _tables(conn: psycopg.Connection[Any], name: str) -> set[str]:
-    found = conn.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = %s", (name,)
-    )
-    return {table for (table,) in found}
-
-
-def restore(conn: psycopg.Connection[Any], name: str) -> None:
-    """Make staging what it was; feeds that the copy lacks are dropped."""
-    kept = _tables(conn, name)
-    columns = _columns(conn)
-    drops = [f"DROP TABLE {table}" for table in sorted(columns.keys() - kept)]
-    # Rules refer to sources.
-    emptied = sorted(kept, key=lambda table: table != "sync.rule")
-    deletes = [f"DELETE FROM {table}" for table in emptied]
-    inserts = [
-        f"INSERT INTO {table} ({columns[table]}) OVERRIDING SYSTEM VALUE"
-        f' SELECT * FROM {name}."{table}"'
-        for table in reversed(emptied)
-    ]
-    counters = [
-        f"SELECT setval(pg_get_serial_sequence('sync.{table}', 'id'),"
-        f" (SELECT coalesce(max(id), 0) + 1 FROM sync.{table}), false)"
-        for table in ("rule", "key_value")
-    ]
-    with conn.transaction():
-        conn.execute("; ".join([*drops, *deletes, *inserts, *counters]))
+# Rules of all rows whose third key is nothing, or a unit.
+_BY_UNITS = ((), ("ancestors",))
 
 
 def _handed_out(
-    shape: str, unit: str | None, units: Mapping[str, Mapping[str, Any]]
+    opens: tuple[str, ...], unit: str | None, units: Mapping[str, Mapping[str, Any]]
 ) -> list[str | None]:
     """By which units a row is handed out: its own, or those above but the topmost."""
-    if shape != "deep":
+    if not opens:
         return [unit]
     line: list[str | None] = []
     here = unit if unit in units else None

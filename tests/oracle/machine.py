@@ -9,18 +9,30 @@ from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
-from replication.domain.profiles import ProfileDef
+from replication.domain.profiles import Policy
 from replication.services import housekeeping
 from replication.services.serving import Limits
-from tests.oracle import changes, world
+from tests.oracle import changes, openings, policies, world
 from tests.oracle.changes import Change
 from tests.oracle.devices import Ending
 from tests.oracle.stage import Stage
-from tests.oracle.workers import ONE_PAGE, Death, Meeting, Takeover
+from tests.oracle.workers import (
+    ONE_PAGE,
+    AtClock,
+    Death,
+    DeathAtClock,
+    Meeting,
+    Takeover,
+)
 
 NOW = timedelta(0)
+SPANS = (
+    *(timedelta(minutes=5), timedelta(hours=1), timedelta(hours=2), timedelta(days=1)),
+    *(timedelta(days=1), timedelta(days=3), timedelta(days=8), timedelta(days=31)),
+    *(timedelta(days=100), timedelta(days=366)),
+)
 
 numbers = st.integers(min_value=0, max_value=2)
 page_sizes = st.sampled_from((1, 2, 3, 5000))
@@ -37,30 +49,75 @@ tracked = st.sampled_from(
 deaths = st.integers(min_value=1, max_value=24)
 
 
+def _publishes(stage: Stage) -> bool:
+    """It is no life in which only rights change."""
+    return stage.publishes
+
+
 class OracleMachine(Stage):
     """One organization with three devices of two users."""
 
     # The source changes
 
     @rule(
-        drawn=st.lists(changes.row_changes, min_size=1, max_size=3),
+        drawn=st.lists(openings.row_changes, min_size=1, max_size=3),
         page_size=st.sampled_from((5000, 1, 2, None)),
     )
     def rows_change(self, drawn: list[Change], page_size: int | None) -> None:
         self._make(drawn, page_size=page_size)
 
     @rule(
-        drawn=st.lists(changes.right_changes, min_size=1, max_size=3),
+        drawn=st.lists(openings.right_changes, min_size=1, max_size=3),
         page_size=st.sampled_from((5000, 1, None)),
     )
     def rights_change(self, drawn: list[Change], page_size: int | None) -> None:
         self._make(drawn, page_size=page_size)
 
-    @rule(profiles=changes.profile_sets, is_reconciled=st.booleans())
-    def profiles_are_published(
-        self, profiles: tuple[ProfileDef, ...], is_reconciled: bool
+    @rule(
+        drawn=st.lists(
+            openings.link_changes | openings.opening_changes, min_size=1, max_size=3
+        ),
+        page_size=st.sampled_from((5000, 1, None)),
+    )
+    def openings_change(self, drawn: list[Change], page_size: int | None) -> None:
+        self._make(drawn, page_size=page_size)
+
+    @rule(drawn=st.lists(openings.there_and_back, min_size=2, max_size=5))
+    def something_opens_and_closes(self, drawn: list[openings.ThereAndBack]) -> None:
+        """And in between devices have heard of it."""
+        people = {person for person, _, _ in drawn}
+        devices = {one.person: one for one in self.devices if one.person in people}
+        opened = [there for _, there, _ in drawn]
+        for changed in (opened, [back for _, _, back in drawn]):
+            self._make(changed)
+            for device in devices.values():
+                self._sync(device)
+
+    @precondition(_publishes)
+    @rule(policy=policies.policies, is_reconciled=st.booleans())
+    def profiles_are_published(self, policy: Policy, is_reconciled: bool) -> None:
+        self._publish(policy, is_reconciled=is_reconciled)
+
+    @precondition(_publishes)
+    @rule(edit=policies.filter_edits, is_reconciled=st.booleans(), number=numbers)
+    def filter_is_edited(
+        self, edit: policies.Edit, is_reconciled: bool, number: int
     ) -> None:
-        self.harness.publish(profiles)
+        self._publish(edit(self.harness.policy), is_reconciled=is_reconciled)
+        self.harness.note("filter edited")
+        self._sync(self.devices[number])
+
+    @precondition(_publishes)
+    @rule(edit=policies.association_edits, is_reconciled=st.booleans(), number=numbers)
+    def association_is_edited(
+        self, edit: policies.Edit, is_reconciled: bool, number: int
+    ) -> None:
+        self._publish(edit(self.harness.policy), is_reconciled=is_reconciled)
+        self.harness.note("association edited")
+        self._sync(self.devices[number])
+
+    def _publish(self, policy: Policy, *, is_reconciled: bool) -> None:
+        self.publish(policy)
         self.harness.note("published")
         if is_reconciled:
             self.harness.workers.reconcile()
@@ -80,7 +137,7 @@ class OracleMachine(Stage):
     @rule(
         table=business | tracked,
         page_size=st.sampled_from((1, 2)),
-        change=changes.row_changes,
+        change=openings.row_changes,
     )
     def one_page_is_pulled(self, table: str, page_size: int, change: Change) -> None:
         """The time slice ends after a page, and the source goes on."""
@@ -89,7 +146,7 @@ class OracleMachine(Stage):
             self.harness.note("page by page")
         change.make(self.harness.source)
 
-    @rule(change=changes.row_changes, page_size=st.sampled_from((1, 5000)), at=deaths)
+    @rule(change=openings.row_changes, page_size=st.sampled_from((1, 5000)), at=deaths)
     def worker_dies(self, change: Change, page_size: int, at: int) -> None:
         change.make(self.harness.source)
         self._pull(change.table, page_size=page_size, dies_at=at)
@@ -104,7 +161,7 @@ class OracleMachine(Stage):
         self._pull(table, page_size=2, wants_resync=is_asked_for, dies_at=at)
         self.harness.note("loaded anew")
 
-    @rule(table=business, change=changes.row_changes, at=st.integers(1, 14))
+    @rule(table=business, change=openings.row_changes, at=st.integers(1, 14))
     def worker_loses_its_table(self, table: str, change: Change, at: int) -> None:
         """A worker stops before its n-th statement until another one took over."""
         change.make(self.harness.source)
@@ -118,8 +175,8 @@ class OracleMachine(Stage):
             self.harness.note("fenced")
 
     @rule(
-        first=changes.row_changes,
-        second=changes.right_changes | changes.row_changes,
+        first=openings.row_changes,
+        second=openings.right_changes | openings.row_changes,
         at=st.integers(1, 16),
     )
     def two_pages_meet(self, first: Change, second: Change, at: int) -> None:
@@ -136,32 +193,55 @@ class OracleMachine(Stage):
         self._meet(*((unit, row) if is_first else (row, unit)), at=None)
 
     @rule(
-        profiles=st.none() | changes.profile_sets,
-        change=changes.row_changes,
+        policy=st.none() | policies.policies,
+        change=openings.tracked_changes,
         at=st.integers(1, 40),
         dies=st.booleans(),
     )
     def rules_are_built(
         self,
-        profiles: tuple[ProfileDef, ...] | None,
+        policy: Policy | None,
         change: Change,
         at: int,
         dies: bool,
     ) -> None:
         """While rules are built, a page is committed, or the worker dies."""
         harness = self.harness
-        if profiles is not None:
-            harness.publish(profiles)
+        if policy is not None and self.publishes:
+            self.publish(policy)
         change.make(harness.source)
         if dies:
             if not harness.workers.reconcile(interruption=Death(at)):
                 harness.note("died building rules")
             return
-        if world.BY_NAME[change.table].tracked:
-            page = Meeting(at, lambda: harness.workers.commit_one_page(change.table))
-            harness.workers.reconcile(interruption=page)
-            if page.has_happened:
-                harness.note("met building rules")
+        page = Meeting(at, lambda: harness.workers.commit_one_page(change.table))
+        harness.workers.reconcile(interruption=page)
+        if page.has_happened:
+            harness.note("met building rules")
+
+    @precondition(_publishes)
+    @rule(
+        edit=policies.edits,
+        change=openings.tracked_changes,
+        at=st.integers(1, 8),
+        dies=st.booleans(),
+        number=numbers,
+    )
+    def rows_change_while_rules_change(
+        self, edit: policies.Edit, change: Change, at: int, dies: bool, number: int
+    ) -> None:
+        """Before the n-th rule begins or is there, or the n-th chunk."""
+        harness = self.harness
+        self.publish(edit(harness.policy))
+        change.make(harness.source)
+        page = AtClock(at, lambda: harness.workers.commit_one_page(change.table))
+        event = DeathAtClock(at) if dies else page
+        harness.workers.reconcile(interruption=event)
+        if event.has_happened:
+            harness.note("died catching up" if dies else "met catching up")
+        self._sync(self.devices[number])
+        harness.settle()
+        self._sync(self.devices[number])
 
     # Devices
 
@@ -171,7 +251,7 @@ class OracleMachine(Stage):
 
     @rule(
         number=numbers,
-        change=changes.row_changes | changes.right_changes,
+        change=openings.row_changes | openings.right_changes,
         is_new=st.booleans(),
         allowed=limits,
         cut=st.sampled_from((3, 0, 4, 5, 0, 6, 2)),
@@ -217,7 +297,7 @@ class OracleMachine(Stage):
         self._make([has_it])
         self._sync(device)
 
-    @rule(number=numbers, change=changes.row_changes | changes.right_changes)
+    @rule(number=numbers, change=openings.row_changes | openings.right_changes)
     def source_changes_in_mid_answer(self, number: int, change: Change) -> None:
         def happens() -> None:
             self._make([change])
@@ -241,9 +321,51 @@ class OracleMachine(Stage):
     def all_devices_sync(self) -> None:
         self._all_sync()
 
+    @rule(
+        number=numbers,
+        drawn=st.lists(openings.row_changes, min_size=1, max_size=3),
+        right=st.none() | openings.right_changes,
+        is_forgotten=st.booleans(),
+        allowed=st.none() | limits,
+        at=st.none() | st.none() | deaths,
+    )
+    def shared_rows_are_stored(
+        self,
+        number: int,
+        drawn: list[Change],
+        right: Change | None,
+        is_forgotten: bool,
+        allowed: Limits | None,
+        at: int | None,
+    ) -> None:
+        """And first downloads come when something has changed since."""
+        death = None if at is None else Death(at)
+        built = self.harness.workers.keep_segments(interruption=death)
+        self.harness.note("died storing" if built is None else "stored")
+        self._make(drawn if right is None else [*drawn, right])
+        if is_forgotten:
+            housekeeping.sample_rev(self.harness.conn)
+            housekeeping.purge(self.harness.conn, retention=NOW)
+        for one in (number, (number + 1) % len(self.devices)):
+            self._replace(one)
+            self._sync(self.devices[one], limits=allowed)
+
     # Operators and time
 
-    @rule(number=numbers, drawn=st.lists(changes.row_changes, min_size=1, max_size=3))
+    @rule(
+        span=st.sampled_from(SPANS), number=numbers, at=st.none() | st.integers(1, 10)
+    )
+    def time_passes(self, span: timedelta, number: int, at: int | None) -> None:
+        self.harness.let_time_pass(span)
+        if at is not None:
+            survived = self.harness.workers.keep_time(
+                self.harness.now, interruption=Death(at)
+            )
+            self.harness.note("time passed" if survived else "died moving windows")
+        self.harness.note("time passed")
+        self._sync(self.devices[number])
+
+    @rule(number=numbers, drawn=st.lists(openings.row_changes, min_size=1, max_size=3))
     def history_is_forgotten(self, number: int, drawn: list[Change]) -> None:
         """Up to where the clock stood at the last time; something happened since."""
         self._sync(self.devices[number])

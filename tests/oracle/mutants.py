@@ -24,6 +24,8 @@ class Mutant:
     # What goes wrong, for who reads a failure.
     story: str
     edits: tuple[Edit, ...]
+    # Found so soon that `make test` can afford to look for it.
+    is_quick: bool = False
 
 
 MUTANTS = (
@@ -35,12 +37,22 @@ MUTANTS = (
                 module="replication.services.commit",
                 old="""\
     with conn.transaction():
-        registry.hold_fence(conn, source.definition.name, epoch=epoch)
+        registry.hold_fence(
+            conn,
+            source.definition.name,
+            epoch=epoch,
+            definition_rev=source.definition_rev,
+        )
 """,
                 new="""\
     registry.store_cursor(conn, source.definition.name, following(page))
     with conn.transaction():
-        registry.hold_fence(conn, source.definition.name, epoch=epoch)
+        registry.hold_fence(
+            conn,
+            source.definition.name,
+            epoch=epoch,
+            definition_rev=source.definition_rev,
+        )
 """,
             ),
         ),
@@ -48,6 +60,7 @@ MUTANTS = (
     Mutant(
         name="no_tombstone",
         story="A row that goes to another owner leaves no tombstone under the old key.",
+        is_quick=True,
         edits=(
             Edit(
                 module="replication.visibility.feed",
@@ -67,6 +80,7 @@ MUTANTS = (
     Mutant(
         name="torn_download",
         story="A checkpoint line is sent before the rows that it vouches for.",
+        is_quick=True,
         edits=(
             Edit(
                 module="replication.visibility.answer",
@@ -95,45 +109,58 @@ MUTANTS = (
                 module="replication.services.commit",
                 old="    held = clock.lock(conn)\n",
                 new="""\
-    feed.derive_early(conn, table, rules.living(conn, source.id))
+    derive.feed.derive_early(conn, source)
     held = clock.lock(conn)
 """,
             ),
             Edit(
                 module="replication.visibility.feed",
-                old="def note_keys(\n",
+                old="def leave_for_catchup(\n",
                 new="""\
-def derive_early(
-    conn: psycopg.Connection, table: TableDef, living: Iterable[Rule]
-) -> None:
-    note_keys(conn, table, _TOUCHED)
+def derive_early(conn: psycopg.Connection, source: SourceTable) -> None:
+    from replication.staging import registry
+    from replication.visibility import key_values, rules
+
+    living = rules.living(conn)
+    touched = sql.SQL("(SELECT DISTINCT row_id FROM touched)")
+    key_values.note(conn, source, living, rows=touched)
+    tables = {t.definition.name: t.definition for t in registry.tables(conn)}
     for rule in living:
-        name = sql.Identifier(f"early_{rule.id}")
-        conn.execute(
-            sql.SQL(
-                "CREATE TEMP TABLE {name} ON COMMIT DROP AS {wanted}"
-            ).format(name=name, wanted=rules.wanted_keys(rule, table, _TOUCHED))
-        )
+        if rule.source_id == source.id:
+            name = sql.Identifier(f"early_{rule.id}")
+            keys = wanted.wanted_keys(rule, source.definition, tables, rows=touched)
+            conn.execute(
+                sql.SQL("CREATE TEMP TABLE {name} ON COMMIT DROP AS {keys}").format(
+                    name=name, keys=keys
+                )
+            )
 
 
 def _early(
-    conn: psycopg.Connection, rule: Rule, table: TableDef
+    conn: psycopg.Connection,
+    rule: Rule,
+    table: TableDef,
+    tables: Mapping[str, TableDef],
 ) -> sql.Composable:
     found = conn.execute(
         "SELECT to_regclass(%s)", (f"pg_temp.early_{rule.id}",)
     ).fetchone()
     if found is None or found[0] is None:
-        return rules.wanted_keys(rule, table, sql.SQL("touched_once"))
+        return wanted.wanted_keys(rule, table, tables, rows=sql.SQL("touched_once"))
     return sql.SQL("SELECT * FROM {}").format(sql.Identifier(f"early_{rule.id}"))
 
 
-def note_keys(
+def leave_for_catchup(
 """,
             ),
             Edit(
                 module="replication.visibility.feed",
-                old='wanted=rules.wanted_keys(rule, table, sql.SQL("touched_once"))',
-                new="wanted=_early(conn, rule, table)",
+                old="""\
+                wanted.wanted_keys(rule, table, tables, rows=sql.SQL("touched_once")),
+""",
+                new="""\
+                _early(conn, rule, table, tables),
+""",
             ),
         ),
     ),
@@ -182,9 +209,14 @@ class Answer:
         story="A tombstone is sent as a delete though another key holds the row.",
         edits=(
             Edit(
-                module="replication.visibility.rows",
-                old="(SELECT e.row_id, e.rev FROM",
-                new="(SELECT e.row_id, e.rev, e.live FROM",
+                module="replication.visibility.entries",
+                old="SELECT e.row_id, e.rev FROM",
+                new="SELECT e.row_id, e.rev, e.live FROM",
+            ),
+            Edit(
+                module="replication.visibility.entries",
+                old="SELECT x.row_id, x.rev FROM",
+                new="SELECT x.row_id, x.rev, x.live FROM",
             ),
             Edit(
                 module="replication.visibility.rows",
@@ -201,6 +233,7 @@ class Answer:
     Mutant(
         name="sweep_unchanged",
         story="A full load takes rows that did not change for rows that are gone.",
+        is_quick=True,
         edits=(
             Edit(
                 module="replication.staging.merge",
@@ -230,6 +263,26 @@ class Answer:
             ),
         ),
     ),
+    Mutant(
+        name="segment_not_topped_up",
+        story="Stored rows are handed out as they were, whatever moved since.",
+        edits=(
+            Edit(
+                module="replication.visibility.segments",
+                old="return Run(segment=segment, blocks=blocks, moved=moved)",
+                new="return Run(segment=segment, blocks=blocks, moved=())",
+            ),
+        ),
+    ),
+    Mutant(
+        name="segment_below_horizon",
+        story="A segment is used though tombstones that it needs may be gone.",
+        edits=(
+            Edit(
+                module="replication.visibility.segments",
+                old='"horizon": reading.horizon,',
+                new='"horizon": 0,',
+            ),
+        ),
+    ),
 )
-
-BY_NAME = {mutant.name: mutant for mutant in MUTANTS}

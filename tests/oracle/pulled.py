@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from project.errors import TransientError
 from replication.domain.tables import TableDef
 from replication.odata.answers import Reply
+from replication.odata.rows import wire_name
 from tests.fake_dataverse import FakeDataverse
 from tests.oracle import world
 from tests.oracle.failures import MismatchError
@@ -231,7 +232,7 @@ def _sorted(
         if "reason" in item:
             deletes.append(item["id"])
         else:
-            rows[item[key]] = {c.name: item[c.source_name] for c in definition.columns}
+            rows[item[key]] = {c.name: item[wire_name(c)] for c in definition.columns}
     return rows, [deleted for deleted in deletes if deleted not in rows]
 
 

@@ -1,6 +1,6 @@
 """Put a known bug into the service while its modules are imported.
 
-Set `SEEDED_BUG` to a name of `tests.oracle.mutants`. The product has no flags for this:
+Set `SEEDED_BUG` to the name of a mutant. The product has no flags for this:
 the text of the module is changed on its way to the compiler. Text that is not there
 exactly once is an error, so that no refactoring takes the sting out of a bug unnoticed.
 """
@@ -14,9 +14,12 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 
-from tests.oracle.mutants import BY_NAME, Edit
+from tests.oracle import mutants, mutants_of_rules
+from tests.oracle.mutants import Edit
 
 VARIABLE = "SEEDED_BUG"
+MUTANTS = (*mutants.MUTANTS, *mutants_of_rules.MUTANTS)
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 
 # Modules whose text is to be changed, and those for which that has been done.
 _edits: dict[str, list[Edit]] = {}

@@ -14,17 +14,19 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, RuleStrategy, initialize
 
-from replication.domain.profiles import ProfileDef
+from replication.domain.profiles import Policy
 from replication.services import housekeeping
 from replication.services.serving import Limits
-from tests.oracle import changes, world
+from tests.oracle import policies, world
 from tests.oracle.changes import Change
 from tests.oracle.devices import Device, Ending
 from tests.oracle.failures import MismatchError
 from tests.oracle.harness import Harness
+from tests.oracle.policies import Life
 from tests.oracle.workers import LONG, Death, Meeting
 
-BUSINESS = ("account", "contact", "price")
+BUSINESS = tuple(table.name for table in world.BUSINESS)
+MANY = 20_000
 
 
 class _AnyRule(RuleStrategy):
@@ -46,6 +48,7 @@ class Stage(RuleBasedStateMachine):
         self._rules_strategy = _AnyRule(self)
         self.harness = harness
         self.has_backup = False
+        self.publishes = True
         harness.begin()
         self.devices = [
             Device(harness.id, user, f"{user}'s device {number}")
@@ -53,25 +56,30 @@ class Stage(RuleBasedStateMachine):
         ]
 
     @initialize(
-        depths=st.tuples(*[st.sampled_from((1, 4, 2, 1, 4, 1, 8))] * 4),
-        profiles=st.just((changes.EVERYTHING,)) | changes.profile_sets,
-        loaded=st.sampled_from((BUSINESS, BUSINESS, ("account",), ())),
+        life=policies.lives,
+        loaded=st.sampled_from((BUSINESS, BUSINESS, BUSINESS, ("account",), ())),
+        sizes=st.sampled_from(((MANY, MANY), (MANY, MANY), (2, 2), (0, 1), (1, 3))),
         is_synced=st.sampled_from((True, True, False)),
     )
     def begin(
         self,
-        depths: tuple[int, ...],
-        profiles: tuple[ProfileDef, ...],
+        life: Life,
         loaded: Sequence[str],
+        sizes: tuple[int, int],
         is_synced: bool,
     ) -> None:
+        self.harness.set_sizes(at_once=sizes[0], chunk=sizes[1])
+        if sizes[1] < MANY:
+            self.harness.note("small chunks")
         source = self.harness.source
-        for role, depth in zip(world.ROLES, depths, strict=True):
+        self.publishes = life.publishes
+        for role, depth in zip(world.ROLES, life.depths, strict=True):
             world.set_depth(source, role, "account", depth)
             world.set_depth(source, role, "contact", depth)
+            world.set_depth(source, role, "task", depth)
         world.set_depth(source, "Salesperson", "price", 8)
         world.set_depth(source, "Manager", "team", 4)
-        self.harness.publish(profiles)
+        self.publish(life.policy)
         for table in ("roleprivileges", *loaded):
             self._pull(table)
         housekeeping.sample_rev(self.harness.conn)
@@ -109,6 +117,13 @@ class Stage(RuleBasedStateMachine):
         old = self.devices[number]
         old.store.close()
         self.devices[number] = Device(self.harness.id, old.person, f"{old}'")
+
+    def publish(self, policy: Policy) -> None:
+        self.harness.publish(policy)
+        if policy.hierarchy is not None:
+            self.harness.note(f"hierarchy of {policy.hierarchy.model}s")
+        if policy.served:
+            self.harness.note("organization filter")
 
     def _make(self, drawn: Sequence[Change], *, page_size: int | None = 5000) -> None:
         """Let the source change; `None` leaves it to others to pull that."""
@@ -153,10 +168,12 @@ class Stage(RuleBasedStateMachine):
         if progress is None:
             self.harness.note("died")
         self.harness.check_staging(table)
+        self.harness.keep_time()
 
     def _sync(
         self, device: Device, *, limits: Limits | None = None, digest: bool = False
     ) -> Ending:
+        self.harness.keep_time()
         ending = device.sync(
             limits=limits,
             digest=digest,
@@ -168,6 +185,7 @@ class Stage(RuleBasedStateMachine):
     def _break_off(
         self, device: Device, *, limits: Limits, cut: int, ahead: int = 0
     ) -> None:
+        self.harness.keep_time()
         ending = device.sync(
             limits=limits,
             cut_after=cut,
@@ -180,5 +198,7 @@ class Stage(RuleBasedStateMachine):
     def _check(self, device: Device, ending: Ending) -> None:
         if ending is Ending.NOT_ALLOWED:
             self.harness.check_refused(device)
+        elif ending is Ending.NOT_READY:
+            self.harness.check_waiting(device)
         else:
             self.harness.check_complete(device)

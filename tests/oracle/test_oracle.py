@@ -2,58 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from replication.domain.profiles import Assignments, ProfileDef, ProfileItem
+from replication.domain.profiles import Policy, ProfileDef, ProfileItem
 from tests.oracle import world
-from tests.oracle.oracle import ORGANIZATION, PARENT_CHILD, UNIT, USER, Oracle
-from tests.oracle.pulled import PlayedSource
+from tests.oracle.by_hand import NOBODY, add, give, held_by, profile, seen_by
+from tests.oracle.rights import ORGANIZATION, PARENT_CHILD, UNIT, USER
 from tests.staged import guid
-
-NOBODY = "Mary"
-
-
-def profile(**chosen: Any) -> ProfileDef:
-    return ProfileDef(
-        name="Field sales",
-        items=(ProfileItem(table="account", **chosen),),
-        assignments=Assignments(everyone=True),
-    )
-
-
-@pytest.fixture
-def source() -> PlayedSource:
-    """Ada works in North. No accounts, and nobody holds a role."""
-    made = PlayedSource(world.TABLES)
-    world.begin(made)
-    for table in ("account", "systemuserroles", "teamroles"):
-        for key in list(made.rows(table)):
-            made.delete(table, key)
-    return made
-
-
-def seen_by(
-    source: PlayedSource, person: str, *profiles: ProfileDef
-) -> list[str] | None:
-    """Names of the accounts that the person may take along."""
-    rows = {table: source.rows(table) for table in world.BY_NAME}
-    oracle = Oracle(world.BY_NAME, rows, profiles or (profile(),))
-    held = oracle.may_hold(guid(person))
-    if held is None:
-        return None
-    return sorted(str(row["name"]) for row in held.get("account", {}).values())
-
-
-def give(source: PlayedSource, holder: str, depth: int, *, inherited: int = 0) -> None:
-    world.set_role(source, holder, "Salesperson", held=True)
-    world.set_depth(source, "Salesperson", "account", depth)
-    source.put("role", guid("Salesperson"), isinherited=inherited)
-
-
-def add(source: PlayedSource, name: str, *, owner: str, unit: str) -> None:
-    world.put_row(source, "account", name, owner=owner, unit=unit)
 
 
 @pytest.mark.parametrize(
@@ -122,15 +77,14 @@ def test_a_table_that_belongs_to_the_organization_is_open_wholly_or_not_at_all(s
     prices = ProfileDef(
         name="Prices",
         items=(ProfileItem(table="price"),),
-        assignments=Assignments(everyone=True),
+        assignments=profile().assignments,
     )
-    rows = {table: source.rows(table) for table in world.BY_NAME}
-    oracle = Oracle(world.BY_NAME, rows, (prices,))
+    policy = Policy(profiles=(prices,))
 
     world.set_depth(source, "Salesperson", "price", PARENT_CHILD)
-    assert oracle.may_hold(guid("Ada")) == {}
+    assert held_by(source, "Ada", policy) == {}
     world.set_depth(source, "Salesperson", "price", ORGANIZATION)
-    assert set((oracle.may_hold(guid("Ada")) or {})["price"]) == set(world.PRICES)
+    assert set((held_by(source, "Ada", policy) or {})["price"]) == set(world.PRICES)
 
 
 def test_without_a_role_or_a_profile_or_while_disabled_nobody_goes_offline(source):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -13,19 +15,34 @@ from project.errors import SyncError
 from provisioning.models import Organization
 from provisioning.services import staging_databases
 from replication.odata.client import ODataSource
+from replication.services import segments as stored
 from replication.services.commit import commit_page
-from replication.services.pull import Progress, PullOrder, pull_table
+from replication.services.pull import (
+    Progress,
+    PullOrder,
+    _without_recreated,
+    pull_table,
+)
+from replication.services.segments import Keeping
 from replication.source import ResyncRequiredError
-from replication.staging import merge, registry
-from replication.visibility import reconcile
+from replication.staging import connections, merge, registry
+from replication.visibility import access, moving, reconcile, segments
+from replication.visibility.access import OfflineNotAllowedError
+from replication.visibility.member import NotReadyError
+from replication.visibility.segment_building import Sizes
+from replication.visibility.segments import Demand
 from tests.fake_dataverse import ENDPOINT
+from tests.oracle import world
 from tests.oracle.failures import MismatchError
 from tests.oracle.pulled import PlayedSource, Pulled, Wire
+from tests.staged import guid
 
 # Whoever waits longer waits for himself.
 OPTIONS = "-c timezone=UTC -c lock_timeout=5s"
 LONG = timedelta(minutes=1)
 ONE_PAGE = timedelta(0)
+# Everything is stored that anybody may hold, in blocks of two rows.
+TINY = Keeping(sizes=Sizes(block_rows=2, least_rows=1), least_devices=1)
 
 
 class WorkerDiedError(Exception):
@@ -102,6 +119,40 @@ class Meeting(Interruption):
     def is_safe(self) -> bool:
         """Otherwise the other one would wait for this one, and both for ever."""
         return not self.holds_clock
+
+
+class AtClock(Interruption):
+    """Something happens before the n-th time that the worker locks the clock."""
+
+    def __init__(self, at: int, event: Callable[[], None]) -> None:
+        super().__init__()
+        self._at = at
+        self._event = event
+        self.has_happened = False
+
+    def act(self, conn: WorkerConnection, *, locks_clock: bool) -> None:
+        self._at -= locks_clock
+        if locks_clock and self._at == 0:
+            self.has_happened = True
+            self._event()
+
+
+class DeathAtClock(AtClock):
+    """The worker dies there."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at, self._die)
+
+    def act(self, conn: WorkerConnection, *, locks_clock: bool) -> None:
+        try:
+            super().act(conn, locks_clock=locks_clock)
+        except WorkerDiedError:
+            conn.close()
+            raise
+
+    @staticmethod
+    def _die() -> None:
+        raise WorkerDiedError
 
 
 class Takeover(Meeting):
@@ -186,11 +237,13 @@ class Workers:
         staged = registry.table(conn, table)
         assert staged is not None
         merge.prepare(conn, staged.definition)
+        reconcile.prepare(conn)
         source = _source(wire, page_size)
         try:
             page = source.fetch_page(staged.definition, staged.cursor)
         except ResyncRequiredError:
             return
+        page = _without_recreated(conn, source, staged, page)
         codec = source.codec(staged.definition)
         commit_page(conn, staged, page, codec, epoch=epoch)
         self._committed(table, epoch, wire)
@@ -215,6 +268,45 @@ class Workers:
         finally:
             conn.interruption = None
         return True
+
+    def keep_time(
+        self, now: datetime, *, interruption: Interruption | None = None
+    ) -> bool:
+        """Move the rules' windows; False when the worker did not survive."""
+        conn = self.connection("time")
+        if not moving.is_due(conn, now=now):
+            return True
+        reconcile.prepare(conn)
+        conn.interruption = interruption
+        try:
+            moving.advance(conn, now=now)
+        except WorkerDiedError:
+            return False
+        finally:
+            conn.interruption = None
+        return True
+
+    def keep_segments(self, *, interruption: Interruption | None = None) -> int | None:
+        """Store what anybody may hold; None when the worker did not survive."""
+        conn = self.connection("segments")
+        segments.note_demand(conn, self._demands(conn), device_id=uuid4())
+        conn.interruption = interruption
+        try:
+            return stored.tend(conn, keeping=TINY)
+        except WorkerDiedError:
+            return None
+        finally:
+            conn.interruption = None
+
+    def _demands(self, conn: WorkerConnection) -> list[Demand]:
+        demands = []
+        with connections.snapshot(conn):
+            for person in world.PEOPLE:
+                with contextlib.suppress(OfflineNotAllowedError, NotReadyError):
+                    held = access.access_of(conn, guid(person))
+                    for table in held.tables.values():
+                        demands += segments.demands(table, table.grants)
+        return demands
 
     def _lease(self, table: str) -> int:
         self._epoch += 1

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from replication.domain.tables import ColumnDef, ColumnType, TableDef
-from tests.fake_dataverse import SECURITY, FakeDataverse, lookup, plain, table_def
+from tests.fake_dataverse import FakeDataverse
+from tests.oracle.tables import BUSINESS, BY_NAME, SECURITY, TABLES
 from tests.staged import guid
 
-ACCOUNT = table_def(
-    "account",
-    plain("name"),
-    plain("revenue", ColumnType.DECIMAL),
-    plain("employees", ColumnType.INT),
-    plain("isopen", ColumnType.BOOL),
-    plain("visitedon", ColumnType.DATETIME),
-)
-# Compared as a whole at every pull, with a sweep at the end.
-CONTACT = replace(
-    table_def("contact", plain("fullname"), lookup("parentcustomerid")), tracked=False
-)
+__all__ = ["BUSINESS", "BY_NAME", "SECURITY", "TABLES"]
 
+# When every life begins: a Friday at the end of a month. It lies ahead of the database's
+# own time, so that the windows of new rules only ever have to move forward.
+BEGINNING = datetime(2041, 5, 31, 22, 30, tzinfo=UTC)
 
-def _price() -> TableDef:
-    """A table that belongs to the organization and whose key is no GUID."""
-    table = table_def(
-        "price",
-        ColumnDef(
-            name="amount", type=ColumnType.DECIMAL, source_name="amount", scale=2
-        ),
-        plain("seasons", ColumnType.CHOICES),
-        key="code",
-        ownership="organization",
-    )
-    key, *others = table.columns
-    return replace(table, columns=(replace(key, type=ColumnType.STRING), *others))
-
-
-PRICE = _price()
-BUSINESS = (ACCOUNT, CONTACT, PRICE)
-TABLES = (*SECURITY, *BUSINESS)
-BY_NAME: Mapping[str, TableDef] = {table.name: table for table in TABLES}
 # What profiles may name; the team table belongs to business units, not to owners.
-PUBLISHABLE = ("account", "contact", "price", "team")
+PUBLISHABLE = ("account", "contact", "price", "task", "team")
 
 UNITS = ("Contoso", "North", "Harbour", "Pier", "South")
 ABOVE = {"North": "Contoso", "Harbour": "North", "Pier": "Harbour", "South": "Contoso"}
@@ -55,6 +28,9 @@ ROLES = ("Salesperson", "Manager", "Auditor", "Salesperson of South")
 ACCOUNTS = tuple(f"Airport {letter}" for letter in "ABCDEF")
 CONTACTS = tuple(f"Pilot {letter}" for letter in "KLMN")
 PRICES = ("P-1", "P-2", "landing fee")
+TASKS = ("Refuel", "Inspect", "Paint", "Sweep")
+POSITIONS = ("Chief", "Head", "Clerk")
+COLUMN_PROFILE = "Sees revenues"
 # Those who have devices own most, and the units that move have most rows.
 OWNERS = ("Ada", "Grace", "Linus", "Inspectors", "Ada", "Grace")
 HOMES = ("North", "Harbour", "Pier", "Harbour", "South")
@@ -62,7 +38,16 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "account": ACCOUNTS,
     "contact": CONTACTS,
     "price": PRICES,
+    "task": TASKS,
 }
+# Whose contacts and tasks these are; of all others the first one's.
+_PARENTS = {CONTACTS[1]: ACCOUNTS[1], CONTACTS[2]: ACCOUNTS[2], TASKS[2]: CONTACTS[1]}
+# Moments at both ends of windows that people like to write into filters.
+_VISITED = {
+    name: (BEGINNING + timedelta(days=days)).isoformat().replace("+00:00", "Z")
+    for name, days in zip(ACCOUNTS, (-40, -7, -1, 0, 1, 6), strict=True)
+}
+LANGUAGES = (1033, 3082, 5)
 
 # As the source writes a moment, and as a device must hold it.
 MOMENTS: Mapping[str, str] = {
@@ -70,11 +55,11 @@ MOMENTS: Mapping[str, str] = {
     "2026-03-01T09:30:00.2500000+01:00": "2026-03-01T08:30:00.25Z",
     "1999-12-31T23:59:59-00:30": "2000-01-01T00:29:59Z",
 }
-TEXTS = ("Main hall", "", 'Quote " \\ \t end', "Größe 🛩", None)
-AMOUNTS = (12.5, 0, -3, 100000.25, 1e3, None)
+TEXTS = ("Main hall", "", "abc", "ABC", 'Quote " \\ \t end', "Größe 🛩", None)
+AMOUNTS = (12.5, 0, -7, 0.1, 100000.25, 1e3, None)
 # No 32-bit integer: a row with it is set aside.
 TOO_LARGE = 2**40
-NUMBERS = (0, 1, -7, 2**31 - 1, None, TOO_LARGE)
+NUMBERS = (0, 1, 5, 10, 1033, 3082, 2**31 - 1, None, TOO_LARGE)
 
 
 def key_of(table: str, name: str) -> str:
@@ -97,14 +82,25 @@ def begin(source: FakeDataverse) -> None:
         )
     for name in PUBLISHABLE:
         source.put("privilege", guid(f"prvRead{name}"), name=f"PrvRead{name}")
+    for number, position in enumerate(POSITIONS):
+        above = POSITIONS[number - 1] if number else None
+        put_position(source, position, parent=above)
     places = {"Ada": "North", "Grace": "South", "Linus": "Harbour", "Mary": "Contoso"}
     for person, unit in places.items():
         put_person(source, person, unit=unit)
+        put_language(source, person, 1033)
+    set_superior(source, "Linus", "Ada")
+    set_position(source, "Ada", "Chief")
+    set_position(source, "Linus", "Head")
+    set_position(source, "Mary", "Clerk")
     put_team(source, "Inspectors", unit="North")
     put_team(source, "Night shift", unit="South")
     for table, names in KEYS.items():
         for number, name in enumerate(names):
             put_row(source, table, name, owner=OWNERS[number], unit=HOMES[number % 5])
+    connect(source, *ACCOUNTS)
+    permit_column(source, 4)
+    set_column_profile(source, "Ada", held=True)
     set_role(source, "Ada", "Salesperson", held=True)
     set_role(source, "Grace", "Manager", held=True)
     set_role(source, "Linus", "Salesperson of South", held=True)
@@ -138,9 +134,24 @@ def put_row(
 ) -> None:
     """Create a row of a business table, with values that follow from its name."""
     by_table: dict[str, dict[str, Any]] = {
-        "account": {"name": name, "revenue": 12.5, "employees": len(name)},
-        "contact": {"fullname": name, "parentcustomerid": str(guid(ACCOUNTS[0]))},
+        "account": {
+            "name": name,
+            "revenue": 12.5,
+            "employees": len(name),
+            "visitedon": _VISITED.get(name),
+            "inspectorid": str(guid(owner)) if name < "Airport C" else None,
+        },
+        "contact": {
+            "fullname": name,
+            "parentcustomerid": str(guid(_PARENTS.get(name, ACCOUNTS[0]))),
+            "pricecode": PRICES[0],
+        },
         "price": {"amount": 10, "seasons": "2,1"},
+        "task": {
+            "subject": name,
+            "regardingobjectid": str(guid(_PARENTS.get(name, CONTACTS[0]))),
+            "regardingobjectid__type": "contact",
+        },
     }
     values = by_table[table]
     if table != "price":
@@ -184,3 +195,116 @@ def set_depth(source: FakeDataverse, role: str, table: str, mask: int | None) ->
         )
     elif str(key) in source.rows("roleprivileges"):
         source.delete("roleprivileges", key)
+
+
+def connect(source: FakeDataverse, *accounts: str) -> None:
+    """Tasks, stakeholders, follows and shares of these accounts and some contacts."""
+    set_regarding(source, TASKS[1], "account", accounts[1])
+    # It names a row of another table than it says.
+    set_regarding(source, TASKS[3], "account", accounts[0], of="contact")
+    set_stakeholder(source, accounts[2], CONTACTS[1], is_one=True)
+    set_stakeholder(source, accounts[0], CONTACTS[3], is_one=True)
+    set_follow(source, "Grace", "account", accounts[3], follows=True)
+    set_share(source, "account", accounts[5], "Ada", masks=(1, 0))
+
+
+def set_regarding(
+    source: FakeDataverse, task: str, table: str, name: str | None, *, of: str = ""
+) -> None:
+    """What a task is about; `of` says that it is a row of another table."""
+    source.put(
+        "task",
+        guid(task),
+        regardingobjectid=None if name is None else str(guid(name)),
+        regardingobjectid__type=None if name is None else of or table,
+    )
+
+
+def set_stakeholder(
+    source: FakeDataverse, account: str, contact: str, *, is_one: bool
+) -> None:
+    link = {"accountid": str(guid(account)), "contactid": str(guid(contact))}
+    _set(source, "stakeholder", f"{account}/{contact}", link if is_one else None)
+
+
+def set_follow(
+    source: FakeDataverse, person: str, table: str, name: str, *, follows: bool
+) -> None:
+    values = {
+        "ownerid": str(guid(person)),
+        "regardingobjectid": str(guid(name)),
+        "regardingobjectid__type": table,
+    }
+    key = f"{person} follows {name}"
+    _set(source, "postfollow", key, values if follows else None)
+
+
+def set_share(
+    source: FakeDataverse,
+    table: str,
+    name: str,
+    principal: str,
+    *,
+    masks: tuple[int | None, int | None] | None,
+) -> None:
+    """Share the row, own and inherited rights apart; None takes the share away."""
+    values = masks and {
+        "objectid": str(guid(name)),
+        "objecttypecode": table,
+        "principalid": str(guid(principal)),
+        "accessrightsmask": masks[0],
+        "inheritedaccessrightsmask": masks[1],
+    }
+    _set(source, "principalobjectaccess", f"{name} for {principal}", values)
+
+
+def put_position(source: FakeDataverse, name: str, *, parent: str | None) -> None:
+    above = str(guid(parent)) if parent else None
+    source.put("position", guid(name), name=name, parentpositionid=above)
+
+
+def set_superior(source: FakeDataverse, person: str, superior: str | None) -> None:
+    if str(guid(person)) in source.rows("systemuser"):
+        above = str(guid(superior)) if superior else None
+        source.put("systemuser", guid(person), parentsystemuserid=above)
+
+
+def set_position(source: FakeDataverse, person: str, position: str | None) -> None:
+    if str(guid(person)) in source.rows("systemuser"):
+        held = str(guid(position)) if position else None
+        source.put("systemuser", guid(person), positionid=held)
+
+
+def put_language(source: FakeDataverse, person: str, language: int | None) -> None:
+    source.put("usersettings", guid(person), uilanguageid=language)
+
+
+def permit_column(source: FakeDataverse, can_read: int) -> None:
+    source.put(
+        "fieldpermission",
+        guid("revenue"),
+        fieldsecurityprofileid=str(guid(COLUMN_PROFILE)),
+        entityname="account",
+        attributelogicalname="revenue",
+        canread=can_read,
+    )
+
+
+def set_column_profile(source: FakeDataverse, holder: str, *, held: bool) -> None:
+    of_team = holder in TEAMS
+    table = "teamprofiles" if of_team else "systemuserprofiles"
+    column = "teamid" if of_team else "systemuserid"
+    profile = str(guid(COLUMN_PROFILE))
+    link = {column: str(guid(holder)), "fieldsecurityprofileid": profile}
+    _set(source, table, f"{holder} sees revenues", link if held else None)
+
+
+def _set(
+    source: FakeDataverse, table: str, name: str, values: Mapping[str, Any] | None
+) -> None:
+    """The row has these values, or is gone."""
+    key = guid(name)
+    if values is not None:
+        source.put(table, key, **values)
+    elif str(key) in source.rows(table):
+        source.delete(table, key)
