@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks import large, many, pulling, serving
+from benchmarks import fleet, large, many, pulling, segments, serving, visibility
 from benchmarks.figures import Figure
 from benchmarks.world import World
 
@@ -29,8 +29,11 @@ class Group:
 GROUPS: Mapping[str, Group] = {
     "pulling": Group(pulling.FIGURES, pulling.figures),
     "serving": Group(serving.FIGURES, serving.figures),
+    "segments": Group(segments.FIGURES, segments.figures),
     "many": Group(many.FIGURES, many.figures),
+    "fleet": Group(fleet.FIGURES, fleet.figures),
     "large": Group(large.FIGURES, large.figures),
+    "visibility": Group(visibility.FIGURES, visibility.figures),
 }
 
 

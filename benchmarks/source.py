@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,14 @@ class Editor:
         with self._session() as session:
             for begin in range(0, len(ids), _AT_ONCE):
                 self._update(session, ids[begin : begin + _AT_ONCE])
+
+    def patch(self, row: str, values: Mapping[str, object]) -> None:
+        """Change one row; `row` is its address below the endpoint."""
+        with self._session() as session:
+            answer = session.patch(
+                f"{self.url}/api/data/v9.2/{row}", json=dict(values), timeout=600
+            )
+            answer.raise_for_status()
 
     @property
     def _accounts(self) -> str:

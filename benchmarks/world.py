@@ -157,18 +157,22 @@ class World:
         )
         return made
 
+    def next_epoch(self) -> int:
+        """An epoch higher than those of all leases before."""
+        self._epochs += 1
+        return self._epochs
+
     def pull(
         self, conn: psycopg.Connection, source: ODataSource, table: str, **more: bool
     ) -> Progress:
         from replication.services.pull import PullOrder, pull_table
 
-        self._epochs += 1
         return pull_table(
             conn,
             source,
             PullOrder(
                 table=table,
-                epoch=self._epochs,
+                epoch=self.next_epoch(),
                 time_slice=timedelta(hours=1),
                 renew=lambda: None,
                 wants_resync=more.get("resync", False),
