@@ -35,3 +35,7 @@ class RejectedError(SyncError):
 
 class MisconfiguredError(SyncError):
     code = "misconfigured"
+    # How often it is tried, at growing intervals, before an operator has to act.
+    hopeless_after: ClassVar[int] = 8
+    # Whatever else the organization asks for will fail in the same way.
+    concerns_organization: ClassVar[bool] = False

@@ -83,6 +83,11 @@ DISPATCH_INTERVAL = timedelta(seconds=2)
 # Renewed while its worker lives; a killed one's work goes on after so long.
 LEASE = timedelta(seconds=30)
 TIME_SLICE = timedelta(seconds=20)
+# How often the keys of tables that are polled by a modified time are compared with the
+# source's: nothing else tells of deleted rows.
+RECONCILE_INTERVAL = timedelta(
+    seconds=env.number("WAYSTATION_RECONCILE_SECONDS", default=86_400, least=60)
+)
 DEFAULT_INTERVAL = timedelta(
     seconds=env.number("WAYSTATION_INTERVAL_SECONDS", default=30, least=1)
 )
@@ -92,6 +97,16 @@ ORGANIZATION_CONCURRENCY = 2
 SOURCE_ALLOW_LOOPBACK = env.boolean(
     "WAYSTATION_SOURCE_ALLOW_LOOPBACK", default=EMBEDDED
 )
+# Names that sources and their authorities may have, `*` for any part; empty: any.
+SOURCE_HOSTS = tuple(word.lower() for word in env.words("WAYSTATION_SOURCE_HOSTS"))
+# Off, where all sources are on the internet: then private addresses are refused.
+SOURCE_ALLOW_PRIVATE = env.boolean("WAYSTATION_SOURCE_ALLOW_PRIVATE", default=True)
+
+# A set that several devices download is stored, serialised and compressed, if it has
+# so many rows; all those of one organization take at most so much room.
+STAGING_CONNECTIONS = env.number("WAYSTATION_STAGING_CONNECTIONS", default=100)
+SEGMENT_ROWS = env.number("WAYSTATION_SEGMENT_ROWS", default=5_000, least=1)
+SEGMENT_BYTES = env.number("WAYSTATION_SEGMENT_MEGABYTES", default=1_024) * 2**20
 
 # HTTP
 

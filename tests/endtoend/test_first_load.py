@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from project.embedded.places import Place
+from sandbox.device.errors import OfflineNotAllowedError
 from tests.project.processes import eventually
 
 pytestmark = [pytest.mark.serial, pytest.mark.xdist_group("stack")]
@@ -45,10 +46,18 @@ def test_devices_hold_what_the_source_itself_says_their_users_may_read(
 
     for person in ("ada", "grace", "mary", "yuki"):
         with service.device(person, tmp_path) as device:
-            eventually(lambda d=device: d.sync().rows)
+            eventually(lambda d=device: rows_of(d))
             held[person] = {t: set(device.store.rows(t)) for t in device.store.tables()}
 
     assert held == {
         person: {table: service.visible(person, table) for table in tables}
         for person, tables in held.items()
     }
+
+
+def rows_of(device):
+    """Rows of one sync; none while the rules that the profile needs are built."""
+    try:
+        return device.sync().rows
+    except OfflineNotAllowedError:
+        return 0
