@@ -80,12 +80,12 @@ MUTANTS = (
         edits=(
             Edit(
                 module="replication.visibility.closure",
-                old="p.parentpositionid IS NOT NULL AND l.level < %(depth)s",
+                old="p.parentpositionid IS NOT NULL AND l.level < least(%(depth)s, 100)",
                 new="p.parentpositionid IS NOT NULL AND l.level < 100 + %(depth)s",
             ),
             Edit(
                 module="replication.visibility.closure",
-                old="u.parentsystemuserid IS NOT NULL AND l.level < %(depth)s",
+                old="u.parentsystemuserid IS NOT NULL AND l.level < least(%(depth)s, 100)",
                 new="u.parentsystemuserid IS NOT NULL AND l.level < 100 + %(depth)s",
             ),
         ),
