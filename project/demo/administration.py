@@ -13,6 +13,10 @@ from project.stack import local_session
 TIMEOUT = 30.0
 
 
+# No profile, or one that takes effect once its rules are built.
+_NONE_YET = {requests.codes.forbidden, requests.codes.service_unavailable}
+
+
 class AdministrationError(MisconfiguredError):
     code = "demo_administration"
 
@@ -51,7 +55,7 @@ class Administration:
         """Return the tables that a user's devices may take along by now."""
         path = f"/organizations/{organization}/client-model?user={user_id}"
         answer = self._ask("GET", path, body=None)
-        if answer.status_code == requests.codes.forbidden:
+        if answer.status_code in _NONE_YET:
             return set()
         return {table["name"] for table in _checked(answer).json()["tables"]}
 
