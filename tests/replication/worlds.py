@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
@@ -268,17 +269,22 @@ def empty_world(
     )
 
 
+_TIMES_SAVED = itertools.count(1)
+
+
 class SavedWorld:
     """A world that every test finds as it was when it was saved."""
 
     def __init__(self, world: World, *, name: str) -> None:
-        self._name = name
+        # A runner that shares tests out may come back to a module, and its fixture
+        # then saves a second time.
+        self._name = f"{name}_{next(_TIMES_SAVED)}"
         self._kind = type(world)
         self._database = world.database
         self._tables = world.tables
         self._source = pickle.dumps(world.source)
         self._leases = world.leases
-        world.database.save(name)
+        world.database.save(self._name)
 
     def world(self) -> World:
         """The world, in the catalog of the test that asks."""
