@@ -147,9 +147,9 @@ class _Reader:
         self._columns = member.granted_columns(conn, who, replicated=tables.keys())
         self._grants = Grants(conn, Values(conn, who, replicated=tables.keys()))
         self._rules: dict[int, dict[tuple[Shape, Choice], Rule]] = {}
-        for rule in living:
-            if rule.state == "active":
-                self._rules.setdefault(rule.source_id, {})[rule.spec.is_for] = rule
+        served = self._compiled.served_by_source(tables)
+        for rule in rules.in_use(living, served=served).values():
+            self._rules.setdefault(rule.source_id, {})[rule.spec.is_for] = rule
 
     def table(self, name: str) -> TableAccess | None:
         """None: the table is not in the user's model."""

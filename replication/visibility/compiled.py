@@ -19,6 +19,7 @@ from replication.domain.filter_parts import Part
 from replication.domain.filters import FilterError, Limits
 from replication.domain.profiles import FilterText, Policy, ProfileDef
 from replication.domain.tables import TableDef
+from replication.staging.registry import SourceTable
 from replication.visibility import fetchxml, filter_check, odata_filter
 
 
@@ -42,6 +43,10 @@ class Compiled:
     @property
     def tables(self) -> frozenset[str]:
         return frozenset(t for ways in self.alternatives.values() for t in ways)
+
+    def served_by_source(self, tables: Mapping[str, SourceTable]) -> dict[int, str]:
+        """The organization filters of these tables, by source id."""
+        return {table.id: self.served.get(name, "") for name, table in tables.items()}
 
 
 def compiled(policy: Policy, tables: Mapping[str, TableDef]) -> Compiled:

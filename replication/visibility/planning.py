@@ -8,16 +8,13 @@ from dataclasses import dataclass
 import psycopg
 
 from replication.domain.alternatives import Takes
-from replication.domain.choices import BASE, DEEP, Choice, Opening, RuleSpec, Shape
+from replication.domain.choices import BASE, DEEP, Choice, Opening, RuleSpec
 from replication.domain.profiles import Assignments, Hierarchy, Policy, ProfileDef
 from replication.staging import registry
 from replication.staging.registry import SourceTable
 from replication.visibility import policy, rules, wanted
 from replication.visibility.compiled import Compiled, compiled_once
-from replication.visibility.rules import Rule
-
-# What grants look up rules by.
-Identity = tuple[int, Shape, Choice]
+from replication.visibility.rules import Identity, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +87,8 @@ def plan(conn: psycopg.Connection, *, wanted_policy: Policy | None = None) -> Pl
     named = {name: table.definition for name, table in tables.items()}
     content = compiled_once(published, named)
     orders = _orders(content, tables, _facts(conn, tables, published.hierarchy))
-    active, superseded = _active(conn)
+    now = compiled_once(policy.effective(conn), named)
+    active, superseded = _active(conn, tables, wanted=content, now=now)
     missing = {
         k: order
         for k, order in orders.items()
@@ -102,7 +100,7 @@ def plan(conn: psycopg.Connection, *, wanted_policy: Policy | None = None) -> Pl
         if k not in missing
     ]
     free = [rule for k, rule in active.items() if k not in orders]
-    holders = _Holders(compiled_once(policy.effective(conn), named), content)
+    holders = _Holders(now, content)
     moved = _moved(missing.values(), free, holders)
     for edit in moved:
         del missing[edit.order.identity]
@@ -119,25 +117,28 @@ def plan(conn: psycopg.Connection, *, wanted_policy: Policy | None = None) -> Pl
 
 
 def in_use(conn: psycopg.Connection) -> tuple[Rule, ...]:
-    """Active rules, without those that later ones replace."""
-    return tuple(_active(conn)[0].values())
+    """The rules that users are served by."""
+    tables = definitions(conn)
+    named = {name: table.definition for name, table in tables.items()}
+    now = compiled_once(policy.effective(conn), named)
+    served = now.served_by_source(tables)
+    return tuple(rules.in_use(rules.living(conn), served=served).values())
 
 
-def identity(rule: Rule) -> Identity:
-    return (rule.source_id, *rule.spec.is_for)
-
-
-def _active(conn: psycopg.Connection) -> tuple[dict[Identity, Rule], list[Rule]]:
-    """Active rules by what grants look them up by, and those that later ones replace."""
-    active: dict[Identity, Rule] = {}
-    superseded = []
-    for rule in rules.living(conn):
-        if rule.state == "active":
-            key = identity(rule)
-            if key in active:
-                superseded.append(active[key])
-            active[key] = rule
-    return active, superseded
+def _active(
+    conn: psycopg.Connection,
+    tables: Mapping[str, SourceTable],
+    *,
+    wanted: Compiled,
+    now: Compiled,
+) -> tuple[dict[Identity, Rule], list[Rule]]:
+    """Active rules by identity as the wanted policy uses them, and those that neither
+    it nor the one in effect does."""
+    living = [rule for rule in rules.living(conn) if rule.state == "active"]
+    active = rules.in_use(living, served=wanted.served_by_source(tables))
+    serving = rules.in_use(living, served=now.served_by_source(tables))
+    kept = {rule.id for rule in (*active.values(), *serving.values())}
+    return active, [rule for rule in living if rule.id not in kept]
 
 
 def _can_be_edited(rule: Rule, order: RuleOrder) -> bool:

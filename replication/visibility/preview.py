@@ -245,7 +245,7 @@ def _future(plan: Plan, active: Iterable[Rule], now: datetime) -> Iterator[Rule]
     unwanted = {rule.id for rule in plan.unwanted}
     replaced = {order.identity for order in plan.missing}
     for rule in active:
-        goes = rule.id in unwanted or planning.identity(rule) in replaced
+        goes = rule.id in unwanted or rule.identity in replaced
         if rule.id not in changed and not goes:
             yield rule
     for number, order in enumerate((*plan.missing, *changed.values()), start=1):

@@ -120,7 +120,7 @@ def _outdated(conn: psycopg.Connection, plan: Plan) -> list[Rule]:
         rule
         for rule in rules.living(conn)
         if rule.state == "active"
-        and (spec := unbuilt.get((rule.source_id, *rule.spec.is_for))) is not None
+        and (spec := unbuilt.get(rule.identity)) is not None
         and spec.served != rule.spec.served
     ]
 

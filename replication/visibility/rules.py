@@ -8,7 +8,7 @@ every profile and depth that needs the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,10 @@ from replication.domain.choices import (
 from replication.domain.tables import TableDef
 from replication.staging.install import FEED_KEYS
 
-__all__ = ["BASE", "DEEP", "Rule", "living", "partition"]
+__all__ = ["BASE", "DEEP", "Identity", "Rule", "in_use", "living", "partition"]
+
+# What grants look up rules by.
+Identity = tuple[int, Shape, Choice]
 
 # Of every rule; attributes of its choice come after them.
 _OWN_KEYS = 3
@@ -58,6 +61,10 @@ class Rule:
         return self.spec.choice
 
     @property
+    def identity(self) -> Identity:
+        return (self.source_id, *self.spec.is_for)
+
+    @property
     def partition(self) -> sql.Identifier:
         return partition(self.id)
 
@@ -82,6 +89,28 @@ def living(conn: psycopg.Connection, source_id: int | None = None) -> tuple[Rule
         (source_id, source_id),
     )
     return tuple(_rule(row) for row in rows)
+
+
+def in_use(
+    living: Iterable[Rule], *, served: Mapping[int, str]
+) -> dict[Identity, Rule]:
+    """Active rules by what grants look them up by.
+
+    `served` has the organization filter by source id. While a changed one waits to
+    take effect, there is a rule for the same rows under each of them, and nobody must
+    be handed what his own forbids.
+    """
+    found: dict[Identity, Rule] = {}
+    for rule in living:
+        if rule.state == "active":
+            other = found.get(rule.identity)
+            if other is None or _is_rather(rule, other, served.get(rule.source_id, "")):
+                found[rule.identity] = rule
+    return found
+
+
+def _is_rather(later: Rule, earlier: Rule, served: str) -> bool:
+    return later.spec.served == served or earlier.spec.served != served
 
 
 def one(conn: psycopg.Connection, rule_id: int) -> Rule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replication.domain.profiles import ProfileItem
+from replication.visibility import building, planning
 from tests.replication.checks import assert_sound
 from tests.replication.related import filtered, mine, profile_of, served
 from tests.staged import guid
@@ -18,6 +19,16 @@ def cities(offices):
         offices.add("account", city, city=city, owner="Grace")
     offices.pull("account")
     return offices
+
+
+def build_missing(world):
+    """As far as a worker comes that dies before what was published takes effect."""
+    conn = world.database.kept("test")
+    plan = planning.plan(conn)
+    assert plan.missing
+    for order in plan.missing:
+        building.build(conn, order, tables=plan.tables)
+    assert planning.plan(conn).superseded == ()
 
 
 @pytest.mark.parametrize("user", ["Ada", "Grace"])
@@ -71,6 +82,26 @@ def test_a_row_that_is_edited_comes_to_be_served(cities):
     ada.sync()
 
     assert ada.names() == {"Lima", "Quito"}
+
+
+def test_a_changed_one_holds_for_nobody_before_it_takes_effect(cities):
+    cities.put_in_effect(EVERYTHING, **served("account", "city eq 'Lima'"))
+
+    cities.publish(EVERYTHING)
+    build_missing(cities)
+
+    assert cities.device("Ada").names() == {"Lima"}
+
+
+def test_a_changed_one_that_is_changed_back_leaves_one_rule(cities):
+    cities.put_in_effect(EVERYTHING, **served("account", "city eq 'Lima'"))
+
+    cities.publish(EVERYTHING)
+    build_missing(cities)
+    cities.put_in_effect(EVERYTHING, **served("account", "city eq 'Lima'"))
+
+    assert cities.device("Ada").names() == {"Lima"}
+    assert_sound(cities)
 
 
 def test_one_that_cannot_be_read_serves_nothing(cities):
