@@ -220,6 +220,7 @@ class PageDecoder:
             misfit = self._misfit_member(members)
             if misfit is not None:
                 result.set_aside.append(misfit)
+                deletes.pop(misfit.key or "", None)
                 return
             row = msgspec.json.decode(
                 msgspec.json.encode(self._gathered(members)), type=self._codec.row_type
@@ -278,6 +279,7 @@ class PageDecoder:
                     result.set_aside.append(misfit)
         if result.deletes and self._version_field:
             made_again = {self._codec.key(row) for row in result.rows}
+            made_again |= {aside.key for aside in result.set_aside if aside.key}
             result.deletes = [key for key in result.deletes if key not in made_again]
         return result
 

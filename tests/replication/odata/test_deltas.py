@@ -128,3 +128,16 @@ def test_a_column_called_id_is_a_column():
     assert len(decoded.rows) == 1
     assert decoded.deletes == ["2", "3"]
     assert decoded.set_aside == []
+
+
+@pytest.mark.parametrize("value", [2**31, "two"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["delete first", "row first"])
+def test_a_row_that_exists_again_but_cannot_be_stored_is_not_deleted(value, is_first):
+    contacts = factories.contacts(column("numberofchildren", ColumnType.INT))
+    again = person(ADA, numberofchildren=value)
+    items = [removed(ADA), again] if is_first else [again, removed(ADA)]
+
+    decoded = decode(*items, table=contacts)
+
+    assert decoded.deletes == []
+    assert [aside.key for aside in decoded.set_aside] == [ADA]
