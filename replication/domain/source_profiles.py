@@ -29,7 +29,11 @@ ITEMS = "mobileofflineprofileitem"
 ASSOCIATIONS = "mobileofflineprofileitemassociation"
 USERS = "usermobileofflineprofilemembership"
 TEAMS = "teammobileofflineprofilemembership"
-PROFILE_TABLES = (PROFILES, ITEMS, ASSOCIATIONS, USERS, TEAMS)
+# Its one row names the default profile; profiles mean something without it.
+ORGANIZATION = "organization"
+DEFAULT_PROFILE = "defaultmobileofflineprofileid"
+NEEDED_TABLES = (PROFILES, ITEMS, ASSOCIATIONS, USERS, TEAMS)
+PROFILE_TABLES = (*NEEDED_TABLES, ORGANIZATION)
 
 _RECORDS: Mapping[int, Records] = {
     0: "related_only",
@@ -82,6 +86,8 @@ class _Translation:
         self._rows = rows
         self._relationships = relationships
         self._found = Translated()
+        settings = next(iter(rows.get(ORGANIZATION, ())), {})
+        self._default: UUID | None = settings.get(DEFAULT_PROFILE)
 
     def run(self) -> Translated:
         profiles: dict[str, ProfileDef] = {}
@@ -110,6 +116,7 @@ class _Translation:
         return ProfileDef(
             name=name,
             items=tuple(items[table] for table in sorted(items)),
+            is_default=key == self._default,
             assignments=Assignments(
                 users=self._members(USERS, "systemuserid", key),
                 teams=self._members(TEAMS, "teamid", key),
@@ -140,6 +147,8 @@ class _Translation:
             associations=tuple(self._associations(profile, table, row)),
             can_be_followed=bool(row.get("canbefollowed")),
             columns=self._columns(profile, table, row.get("selectedcolumns")),
+            # There, a table that goes offline can be edited as far as rights go.
+            writable=True,
             sync_interval_minutes=_interval(row.get("syncintervalinminutes")),
         )
 
@@ -159,6 +168,13 @@ class _Translation:
         rows = self._rows.get(ASSOCIATIONS, ())
         for row in _of(rows, f"{ITEMS}id", item[f"{ITEMS}id"]):
             name = row.get("relationshipname") or row.get("relationshipdisplayname")
+            if row.get("profileitemassociationentityfilter"):
+                # Nobody documents that filter, and without it too much would come.
+                self._found.problems.append(
+                    f"{profile}, {table}: the relationship {name} has a filter of its"
+                    " own, which is not supported; it brings nothing along."
+                )
+                continue
             found = self._relationships.get((name or "").lower())
             association = _association(table, found) if found else None
             if association is None:

@@ -14,6 +14,9 @@ from psycopg.rows import dict_row
 
 from replication.domain import source_profiles
 from replication.domain.source_profiles import (
+    DEFAULT_PROFILE,
+    NEEDED_TABLES,
+    ORGANIZATION,
     PROFILE_TABLES,
     Relationship,
     Row,
@@ -24,6 +27,9 @@ from replication.staging.registry import SourceTable
 from replication.visibility import policy
 
 logger = logging.getLogger(__name__)
+
+# Another number makes every organization's profiles be read again, by a newer release.
+_READER = 2
 
 
 class Relationships(Protocol):
@@ -60,15 +66,22 @@ def refresh(conn: psycopg.Connection, source: Relationships) -> None:
 
 
 def _staged_rows(conn: psycopg.Connection) -> Rows | None:
-    """None while a table is missing or not complete."""
+    """None while a table that is needed is missing or not complete."""
     tables: Mapping[str, SourceTable] = {
         table.definition.name: table
         for table in registry.tables(conn)
         if table.definition.name in PROFILE_TABLES and table.is_complete
     }
-    if tables.keys() != set(PROFILE_TABLES):
+    if not tables.keys() >= set(NEEDED_TABLES):
         return None
-    return {name: _rows(conn, table) for name, table in tables.items()}
+    rows = {name: _rows(conn, table) for name, table in tables.items()}
+    # The organization's other settings change for other reasons.
+    return rows | {ORGANIZATION: _defaults(rows.get(ORGANIZATION, ()))}
+
+
+def _defaults(organizations: Iterable[Row]) -> list[Row]:
+    named = (row.get(DEFAULT_PROFILE) for row in organizations)
+    return [{DEFAULT_PROFILE: profile} for profile in named if profile]
 
 
 def _rows(conn: psycopg.Connection, table: SourceTable) -> list[Row]:
@@ -80,7 +93,7 @@ def _rows(conn: psycopg.Connection, table: SourceTable) -> list[Row]:
 
 
 def _fingerprint(rows: Rows) -> str:
-    content = [(name, _texts(rows[name])) for name in sorted(rows)]
+    content = [_READER, *((name, _texts(rows[name])) for name in sorted(rows))]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:32]
 
 

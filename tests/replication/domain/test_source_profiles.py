@@ -11,6 +11,7 @@ from replication.domain.profiles import Association, FilterText
 from replication.domain.source_profiles import (
     ASSOCIATIONS,
     ITEMS,
+    ORGANIZATION,
     PROFILES,
     TEAMS,
     USERS,
@@ -203,6 +204,35 @@ def test_members_become_assignments() -> None:
     assert assignments.users == (guid("Ada"),)
     assert assignments.teams == (guid("Crew"),)
     assert not assignments.everyone
+
+
+def test_the_default_profile_is_the_one_that_the_organization_names() -> None:
+    other = FIELD | {f"{PROFILES}id": guid("Other"), "name": "Other"}
+    settings = {"defaultmobileofflineprofileid": guid("Field")}
+
+    found = translated({PROFILES: [FIELD, other], ORGANIZATION: [settings]}, ())
+
+    assert [p.name for p in found.profiles if p.is_default] == ["Field"]
+
+
+@pytest.mark.parametrize(
+    "settings", [[], [{}], [{"defaultmobileofflineprofileid": None}]]
+)
+def test_without_a_default_nobody_has_what_is_not_his(settings: Any) -> None:
+    (profile,) = read(item(), **{ORGANIZATION: settings}).profiles
+
+    assert not profile.is_default
+
+
+def test_a_relationship_with_a_filter_of_its_own_brings_nothing() -> None:
+    narrowed = association(
+        CONTACTS.name, profileitemassociationentityfilter="<filter/>"
+    )
+
+    found = read(item(), relationships=[CONTACTS], **{ASSOCIATIONS: [narrowed]})
+
+    assert found.profiles[0].items[0].associations == ()
+    assert ["filter of its own" in problem for problem in found.problems] == [True]
 
 
 @pytest.mark.parametrize("state", [1, 2, 3])

@@ -11,6 +11,7 @@ from replication.domain.tables import ColumnType
 from replication.odata.client import ODataSource
 from replication.services import profiles
 from replication.visibility import policy
+from replication.visibility.access import OfflineNotAllowedError
 from tests.fake_dataverse import ENDPOINT, lookup, plain, table_def
 from tests.replication.worlds import SavedWorld, World
 from tests.staged import guid
@@ -54,6 +55,12 @@ TABLES = (
         lookup("mobileofflineprofileid"),
         lookup("teamid"),
         ownership="organization",
+    ),
+    table_def(
+        "organization",
+        lookup("defaultmobileofflineprofileid"),
+        ownership="organization",
+        tracked=False,
     ),
 )
 CONTACTS = Relationship(
@@ -166,6 +173,24 @@ def test_once_chosen_they_reach_devices_with_their_relationships(
     assert published_names(contoso) == ["Field"]
     assert source.asked == [("account", "contact")]
     assert (device.names(), device.names("contact")) == ({"Airport"}, {"Zora"})
+
+
+def test_the_default_profile_of_the_source_is_for_whoever_has_no_other(
+    contoso: World,
+) -> None:
+    choose(contoso, "source")
+    pull_profiles(contoso)
+    with pytest.raises(OfflineNotAllowedError):
+        contoso.device("Grace")
+
+    contoso.source.put(
+        "organization",
+        guid("Contoso Ltd"),
+        defaultmobileofflineprofileid=str(guid("Field")),
+    )
+    contoso.pull("organization", source=Source(contoso))
+
+    assert contoso.device("Grace").names() == set()
 
 
 def test_until_they_are_read_devices_keep_what_they_have(contoso: World) -> None:
