@@ -279,6 +279,7 @@ row_changes = _changes_of(
     [(t, name) for t, names in world.KEYS.items() for name in names]
 )
 account_changes = _changes_of([("account", name) for name in world.ACCOUNTS])
+task_changes = _changes_of([("task", name) for name in world.TASKS])
 _accounts = st.sampled_from([("account", name) for name in world.ACCOUNTS])
 _moving_units = st.sampled_from(("Harbour", "Pier"))
 # Accounts that are, or come to be, in one of the units that move most.

@@ -20,9 +20,10 @@ from replication.domain.filters import (
     canonical,
     conditions,
     dumps,
+    loads,
 )
 from replication.domain.profiles import FilterText
-from replication.domain.tables import TableDef
+from replication.domain.tables import ColumnType, TableDef
 from replication.visibility.filter_check import check
 from tests.oracle import filter_grammar, world
 from tests.oracle.filters import Tree
@@ -31,6 +32,7 @@ from tests.replication.filters import printing
 _LEAVES = 4
 # More conditions than these no organization filter has.
 _MOST_OF_SERVED = 3
+_MOST_CONDITIONS = 8
 # What each text that was ever written means.
 _MEANINGS: dict[FilterText, Tree] = {}
 
@@ -48,6 +50,13 @@ _ABOUT_OWNERS = (
     "eq-useroruserhierarchyandteams",
 )
 _ABOUT_UNITS = ("eq-businessid", "ne-businessid")
+# Windows at whose ends the world's rows lie when a life begins, and soon afterwards.
+_WINDOWS: tuple[tuple[str, *tuple[int, ...]], ...] = (
+    *(("today",), ("tomorrow",), ("last-seven-days",), ("next-seven-days",)),
+    *(("this-week",), ("this-month",), ("next-month",), ("last-x-days", 1)),
+    *(("last-x-days", 30), ("next-x-days", 2), ("next-x-hours", 3)),
+    *(("olderthan-x-days", 7), ("olderthan-x-hours", 1), ("last-x-months", 1)),
+)
 
 
 def meaning(text: FilterText) -> Tree:
@@ -57,10 +66,7 @@ def meaning(text: FilterText) -> Tree:
 @functools.cache
 def texts(name: str, *, about_users: bool = True) -> st.SearchStrategy[FilterText]:
     """Filters of one table that can be published."""
-    table = world.BY_NAME[name]
-    # Versions grow in every run; nobody filters by them.
-    columns = tuple(c for c in table.columns if c.name != "versionnumber")
-    known = replace(table, columns=columns)
+    table, known = world.BY_NAME[name], _known(name)
     drawn = filter_grammar.expressions(
         known, now=world.BEGINNING, about_users=about_users, leaves=_LEAVES
     ).map(lambda expr: _without_empty_lists(expr, table))
@@ -72,6 +78,29 @@ def texts(name: str, *, about_users: bool = True) -> st.SearchStrategy[FilterTex
         .filter(_is_affordable)
         .map(lambda expr: written(expr, table))
     )
+
+
+@functools.cache
+def conditions_of(name: str) -> st.SearchStrategy[Expr]:
+    """Single conditions about rows of one table, to be added to its filters."""
+    return _about_rows(_known(name))
+
+
+def _known(name: str) -> TableDef:
+    """Versions grow in every run; nobody filters by them."""
+    table = world.BY_NAME[name]
+    columns = tuple(c for c in table.columns if c.name != "versionnumber")
+    return replace(table, columns=columns)
+
+
+def joined(
+    text: FilterText, added: Expr, table: TableDef, *, kind: type[And] | type[Or]
+) -> FilterText | None:
+    """The filter with one more condition; None when it has become too long for that."""
+    joint = kind((loads(json.dumps(meaning(text))), added))
+    if len([*conditions(joint)]) > _MOST_CONDITIONS or not _is_affordable(joint):
+        return None
+    return written(joint, table)
 
 
 def written(expr: Expr, table: TableDef) -> FilterText:
@@ -96,7 +125,8 @@ def _likely(table: TableDef) -> st.SearchStrategy[Expr]:
     """What administrators write: something about the user, and something else."""
     operators = {
         "ownerid": _ABOUT_OWNERS,
-        "inspectorid": _ABOUT_OWNERS,
+        # It may be empty, and then it is not the user either.
+        "inspectorid": (*_ABOUT_OWNERS, "ne-userid", "ne-userid"),
         "owningbusinessunit": _ABOUT_UNITS,
         "businessunitid": _ABOUT_UNITS,
         "employees": ("eq-userlanguage",),
@@ -107,6 +137,14 @@ def _likely(table: TableDef) -> st.SearchStrategy[Expr]:
         for operator in operators.get(column.name, ())
     ]
     others = _about_rows(table)
+    windows = [
+        And((Condition(column.name, Operator(operator), tuple(counts)),))
+        for column in table.columns
+        if column.type is ColumnType.DATETIME
+        for operator, *counts in _WINDOWS
+    ]
+    if windows:
+        others = st.one_of(others, st.sampled_from(windows))
     if not about_users:
         return others
     first = st.sampled_from(about_users)

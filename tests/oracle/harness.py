@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from provisioning.models import Organization
+from replication.domain.choices import spec_of
 from replication.domain.profiles import Policy
 from replication.services.serving import Message, Rows, StoredRows
 from replication.staging import connections, install, schema
@@ -152,6 +153,16 @@ class Harness:
         if found:
             self.note("stale")
         return found
+
+    def is_building_through(self, table: str) -> bool:
+        """A rule is being built that comes to its rows through rows of the table."""
+        rows = self.conn.execute("SELECT spec FROM sync.rule WHERE state = 'building'")
+        specs = [spec_of(text) for (text,) in rows]
+        is_of_shares = table == world.SHARE.name
+        return any(
+            table in spec.choice.tables or (is_of_shares and "shares" in spec.opens)
+            for spec in specs
+        )
 
     def let_time_pass(self, span: timedelta) -> None:
         self.now += span

@@ -61,6 +61,7 @@ FAULTS = (
     "met before the clock",
     "met building rules",
     "met catching up",
+    "met on the way",
     "model_changed",
     "organization filter",
     "page by page",

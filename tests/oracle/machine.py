@@ -14,7 +14,7 @@ from hypothesis.stateful import precondition, rule
 from replication.domain.profiles import Policy
 from replication.services import housekeeping
 from replication.services.serving import Limits
-from tests.oracle import changes, openings, policies, world
+from tests.oracle import changes, openings, policies, ways, world
 from tests.oracle.changes import Change
 from tests.oracle.devices import Ending
 from tests.oracle.stage import Stage
@@ -25,6 +25,7 @@ from tests.oracle.workers import (
     DeathAtClock,
     Meeting,
     Takeover,
+    WhileBuilding,
 )
 
 NOW = timedelta(0)
@@ -116,12 +117,6 @@ class OracleMachine(Stage):
         self.harness.note("association edited")
         self._sync(self.devices[number])
 
-    def _publish(self, policy: Policy, *, is_reconciled: bool) -> None:
-        self.publish(policy)
-        self.harness.note("published")
-        if is_reconciled:
-            self.harness.workers.reconcile()
-
     # Workers
 
     @rule(table=business, page_size=page_sizes)
@@ -193,28 +188,25 @@ class OracleMachine(Stage):
         self._meet(*((unit, row) if is_first else (row, unit)), at=None)
 
     @rule(
-        policy=st.none() | policies.policies,
-        change=openings.tracked_changes,
+        drawn=ways.drawn,
+        is_edited=st.booleans(),
         at=st.integers(1, 40),
         dies=st.booleans(),
     )
     def rules_are_built(
-        self,
-        policy: Policy | None,
-        change: Change,
-        at: int,
-        dies: bool,
+        self, drawn: ways.Drawn, is_edited: bool, at: int, dies: bool
     ) -> None:
         """While rules are built, a page is committed, or the worker dies."""
-        harness = self.harness
-        if policy is not None and self.publishes:
-            self.publish(policy)
-        change.make(harness.source)
+        harness, (edit, changed) = self.harness, drawn
+        if is_edited and self.publishes:
+            self.publish(edit(harness.policy))
+        self._make(changed, page_size=None)
         if dies:
             if not harness.workers.reconcile(interruption=Death(at)):
                 harness.note("died building rules")
             return
-        page = Meeting(at, lambda: harness.workers.commit_one_page(change.table))
+        table = changed[0].table
+        page = Meeting(at, lambda: harness.workers.commit_one_page(table))
         harness.workers.reconcile(interruption=page)
         if page.has_happened:
             harness.note("met building rules")
@@ -242,6 +234,25 @@ class OracleMachine(Stage):
         self._sync(self.devices[number])
         harness.settle()
         self._sync(self.devices[number])
+
+    @precondition(_publishes)
+    @rule(drawn=ways.ways)
+    def a_way_changes_while_it_is_built(self, drawn: ways.Drawn) -> None:
+        """A page of a table through which a rule comes to its rows is committed."""
+        harness, (edit, changed) = self.harness, drawn
+        self._load_the_rest()
+        self.publish(edit(harness.policy))
+        self._make(changed, page_size=None)
+        table = changed[0].table
+        page = WhileBuilding(
+            lambda: harness.is_building_through(table),
+            lambda: harness.workers.commit_one_page(table),
+        )
+        harness.workers.reconcile(interruption=page)
+        if page.has_happened:
+            harness.note("met on the way")
+        harness.settle()
+        self._all_sync()
 
     # Devices
 
@@ -352,9 +363,7 @@ class OracleMachine(Stage):
 
     # Operators and time
 
-    @rule(
-        span=st.sampled_from(SPANS), number=numbers, at=st.none() | st.integers(1, 10)
-    )
+    @rule(span=st.sampled_from(SPANS), number=numbers, at=st.none() | st.integers(1, 6))
     def time_passes(self, span: timedelta, number: int, at: int | None) -> None:
         self.harness.let_time_pass(span)
         if at is not None:

@@ -160,31 +160,53 @@ _rows = st.one_of(
 )
 _people = st.sampled_from(("Ada", "Grace", "Linus", "Mary"))
 _with_devices = st.sampled_from(("Ada", "Grace", "Ada"))
-_principals = st.sampled_from(("Ada", "Grace", "Inspectors", "Linus", "Ada"))
+_principals = st.sampled_from(("Ada", "Grace", "Inspectors", "Linus", "Ada", "Mary"))
 _masks = st.sampled_from(((1, 0), (0, 1), (5, None), (0, 0), (2, 4), (None, None)))
 _about = st.one_of(
     st.tuples(st.just("account"), _accounts),
     st.tuples(st.just("contact"), _contacts),
 )
 
-shares = st.builds(
-    lambda row, principal, masks: Share("principalobjectaccess", row, principal, masks),
-    _rows,
-    _principals,
-    st.none() | _masks,
-)
-follows = st.builds(
-    lambda row, person, follows: Follow("postfollow", person, row, follows),
-    _rows,
-    _with_devices,
-    st.booleans(),
-)
+
+def _shares(rows: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[Change]:
+    return st.builds(
+        lambda row, principal, masks: Share(
+            "principalobjectaccess", row, principal, masks
+        ),
+        rows,
+        _principals,
+        st.none() | _masks,
+    )
+
+
+shares = _shares(_rows)
+shares_of_accounts = _shares(st.tuples(st.just("account"), _accounts))
+
+
+def _follows(
+    rows: st.SearchStrategy[tuple[str, str]], *ends: bool
+) -> st.SearchStrategy[Change]:
+    return st.builds(
+        lambda row, person, follows: Follow("postfollow", person, row, follows),
+        rows,
+        _with_devices,
+        st.sampled_from(ends),
+    )
+
+
+def follows_of(table: str) -> st.SearchStrategy[Change]:
+    """Who has devices begins, rather than ends, to follow rows of the table."""
+    rows = st.tuples(st.just(table), st.sampled_from(world.KEYS[table]))
+    return _follows(rows, True, True, False)
+
+
+follows = _follows(_rows, True, False)
 _refollows = st.builds(
     lambda row, number: Refollow("postfollow", number, row),
     _rows,
     st.integers(0, 3),
 )
-_regards = st.builds(
+regards = st.builds(
     lambda task, about, of: Regard("task", task, about, of),
     st.sampled_from(world.TASKS),
     st.one_of(_about, _about, st.just(("account", None))),
@@ -194,10 +216,13 @@ _connects = st.builds(
     Connect, st.just("stakeholder"), _accounts, _contacts, st.booleans()
 )
 # Lookups and links by which associations lead.
-link_changes: st.SearchStrategy[Change] = st.one_of(_regards, _connects, _refollows)
+link_changes: st.SearchStrategy[Change] = st.one_of(regards, _connects, _refollows)
 
 _reports = st.builds(
-    Report, st.just("systemuser"), _people, st.sampled_from(("Ada", "Grace", None))
+    Report,
+    st.just("systemuser"),
+    _people,
+    st.sampled_from(("Ada", "Grace", "Linus", None)),
 )
 _positions = st.sampled_from(world.POSITIONS)
 _appointments = st.builds(
@@ -237,7 +262,12 @@ right_changes: st.SearchStrategy[Change] = st.one_of(
 
 # Of tables whose changes come page by page.
 tracked_changes: st.SearchStrategy[Change] = st.one_of(
-    changes.account_changes, changes.account_changes, _regards, _refollows, shares
+    changes.account_changes,
+    changes.account_changes,
+    regards,
+    _refollows,
+    shares,
+    follows,
 )
 
 

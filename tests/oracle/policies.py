@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from replication.domain.filters import And, Expr, Or
 from replication.domain.profiles import (
     Assignments,
     Association,
@@ -70,11 +72,14 @@ _COLUMNS: dict[str, Any] = {
     "contact": st.sampled_from((None, ("fullname",))),
     "task": st.sampled_from((None, ("subject",))),
 }
-_RECORDS = ("all", "all", "filtered", "custom", "custom", "related_only")
+_RECORDS = ("all", "all", "filtered", "custom", "custom", "custom", "related_only")
+# Of tables to which an association leads: what it brings has to be seen.
+_RECORDS_OF_REACHED = ("related_only", "related_only", "filtered", "custom", "all")
 
 
-def _item(table: str) -> st.SearchStrategy[ProfileItem]:
-    return st.sampled_from(_RECORDS).flatmap(
+@functools.cache
+def _item(table: str, *, is_reached: bool) -> st.SearchStrategy[ProfileItem]:
+    return st.sampled_from(_RECORDS_OF_REACHED if is_reached else _RECORDS).flatmap(
         lambda records: st.builds(
             ProfileItem,
             table=st.just(table),
@@ -97,20 +102,28 @@ def _items(tables: Sequence[str]) -> st.SearchStrategy[tuple[ProfileItem, ...]]:
         for association in ASSOCIATIONS.get(table, ())
         if association.table in tables[number + 1 :]
     ]
-    chosen = st.lists(st.sampled_from(possible), unique=True) if possible else _NONE
-    return st.tuples(st.tuples(*map(_item, tables)), chosen).map(
-        lambda drawn: tuple(_associated(item, drawn[1]) for item in drawn[0])
+    if not possible:
+        return _associated(tables, ())
+    return st.lists(st.sampled_from(possible), unique=True).flatmap(
+        lambda chosen: _associated(tables, chosen)
     )
 
 
-_NONE: st.SearchStrategy[list[tuple[str, Association]]] = st.just([])
-
-
 def _associated(
-    item: ProfileItem, chosen: Sequence[tuple[str, Association]]
-) -> ProfileItem:
-    leading = tuple(one for table, one in chosen if table == item.table)
-    return replace(item, associations=leading)
+    tables: Sequence[str], chosen: Sequence[tuple[str, Association]]
+) -> st.SearchStrategy[tuple[ProfileItem, ...]]:
+    reached = {association.table for _, association in chosen}
+    leading = {
+        table: tuple(one for parent, one in chosen if parent == table)
+        for table in tables
+    }
+    items = [
+        _item(table, is_reached=table in reached).map(
+            lambda item: replace(item, associations=leading[item.table])
+        )
+        for table in tables
+    ]
+    return st.tuples(*items)
 
 
 _tables = st.one_of(
@@ -149,7 +162,7 @@ _hierarchies = st.one_of(
     st.builds(
         Hierarchy,
         model=st.sampled_from(("manager", "manager", "position")),
-        depth=st.integers(1, 3),
+        depth=st.sampled_from((1, 1, 2, 3)),
         excluded_tables=st.sampled_from(((), (), ("account",))),
     ),
 )
@@ -230,12 +243,43 @@ def _filtered(table: str, text: FilterText | None) -> Edit:
     return edit
 
 
-filter_edits: st.SearchStrategy[Edit] = st.sampled_from(
-    ("account", "account", "contact", "task")
-).flatmap(
-    lambda table: st.one_of(filter_texts.texts(table), st.none()).map(
-        lambda text: _filtered(table, text)
-    )
+def _joined(table: str, kind: type[And] | type[Or], added: Expr) -> Edit:
+    """One more condition in the filters of the table's items: some rows go, or come."""
+
+    def edit(policy: Policy) -> Policy:
+        return _with_items(policy, lambda item: _joined_in(item, table, kind, added))
+
+    return edit
+
+
+def _joined_in(
+    item: ProfileItem, table: str, kind: type[And] | type[Or], added: Expr
+) -> ProfileItem:
+    definition = world.BY_NAME[table]
+    if item.table != table:
+        return item
+    if item.filter is None:
+        text: FilterText | None = filter_texts.written(added, definition)
+    else:
+        text = filter_texts.joined(item.filter, added, definition, kind=kind)
+    return item if text is None else replace(item, records="custom", filter=text)
+
+
+_filterable = st.sampled_from(("account", "account", "contact", "task"))
+filter_edits: st.SearchStrategy[Edit] = st.one_of(
+    _filterable.flatmap(
+        lambda table: st.one_of(filter_texts.texts(table), st.none()).map(
+            lambda text: _filtered(table, text)
+        )
+    ),
+    _filterable.flatmap(
+        lambda table: st.builds(
+            _joined,
+            st.just(table),
+            st.sampled_from((And, And, Or)),
+            filter_texts.conditions_of(table),
+        )
+    ),
 )
 
 

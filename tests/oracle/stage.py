@@ -125,6 +125,12 @@ class Stage(RuleBasedStateMachine):
         if policy.served:
             self.harness.note("organization filter")
 
+    def _publish(self, policy: Policy, *, is_reconciled: bool) -> None:
+        self.publish(policy)
+        self.harness.note("published")
+        if is_reconciled:
+            self.harness.workers.reconcile()
+
     def _make(self, drawn: Sequence[Change], *, page_size: int | None = 5000) -> None:
         """Let the source change; `None` leaves it to others to pull that."""
         for change in drawn:
@@ -148,6 +154,11 @@ class Stage(RuleBasedStateMachine):
             self.harness.check_feed(table)
         if meeting.has_happened:
             self.harness.note("met before the clock" if at is None else "met")
+
+    def _load_the_rest(self) -> None:
+        for table in BUSINESS:
+            if table not in self.harness.pulled.complete:
+                self._pull(table)
 
     def _pull(
         self,

@@ -155,6 +155,21 @@ class DeathAtClock(AtClock):
         raise WorkerDiedError
 
 
+class WhileBuilding(Interruption):
+    """Something happens when the clock is about to be locked and `is_time` says so."""
+
+    def __init__(self, is_time: Callable[[], bool], event: Callable[[], None]) -> None:
+        super().__init__()
+        self._is_time = is_time
+        self._event = event
+        self.has_happened = False
+
+    def act(self, conn: WorkerConnection, *, locks_clock: bool) -> None:
+        if locks_clock and not self.has_happened and self._is_time():
+            self.has_happened = True
+            self._event()
+
+
 class Takeover(Meeting):
     """The same, by a worker that has taken over this one's own table."""
 

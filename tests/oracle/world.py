@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fake_dataverse import FakeDataverse
-from tests.oracle.tables import BUSINESS, BY_NAME, SECURITY, TABLES
+from tests.oracle.tables import BUSINESS, BY_NAME, SECURITY, SHARE, TABLES
 from tests.staged import guid
 
-__all__ = ["BUSINESS", "BY_NAME", "SECURITY", "TABLES"]
+__all__ = ["BUSINESS", "BY_NAME", "SECURITY", "SHARE", "TABLES"]
 
 # When every life begins: a Friday at the end of a month. It lies ahead of the database's
 # own time, so that the windows of new rules only ever have to move forward.
@@ -32,7 +32,7 @@ TASKS = ("Refuel", "Inspect", "Paint", "Sweep")
 POSITIONS = ("Chief", "Head", "Clerk")
 COLUMN_PROFILE = "Sees revenues"
 # Those who have devices own most, and the units that move have most rows.
-OWNERS = ("Ada", "Grace", "Linus", "Inspectors", "Ada", "Grace")
+OWNERS = ("Ada", "Grace", "Linus", "Mary", "Inspectors", "Grace", "Ada")
 HOMES = ("North", "Harbour", "Pier", "Harbour", "South")
 KEYS: Mapping[str, tuple[str, ...]] = {
     "account": ACCOUNTS,
@@ -85,11 +85,12 @@ def begin(source: FakeDataverse) -> None:
     for number, position in enumerate(POSITIONS):
         above = POSITIONS[number - 1] if number else None
         put_position(source, position, parent=above)
-    places = {"Ada": "North", "Grace": "South", "Linus": "Harbour", "Mary": "Contoso"}
+    places = {"Ada": "North", "Grace": "South", "Linus": "Harbour", "Mary": "Pier"}
     for person, unit in places.items():
         put_person(source, person, unit=unit)
         put_language(source, person, 1033)
     set_superior(source, "Linus", "Ada")
+    set_superior(source, "Mary", "Linus")
     set_position(source, "Ada", "Chief")
     set_position(source, "Linus", "Head")
     set_position(source, "Mary", "Clerk")
