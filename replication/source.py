@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from project.errors import MisconfiguredError, TransientError
 from replication.domain.modes import Found
 from replication.domain.pages import Cursor, Page
+from replication.domain.parts import Span
 from replication.domain.source_profiles import Relationship
 from replication.domain.tables import TableDef
 
@@ -30,6 +31,12 @@ class PollingUnsupportedError(MisconfiguredError):
     code = "polling_unsupported"
 
 
+class RangesUnsupportedError(MisconfiguredError):
+    """The source cannot be read by ranges after all; one worker has to do it."""
+
+    code = "ranges_unsupported"
+
+
 class RowCodec(Protocol):
     """Knows the decoded rows of one table."""
 
@@ -48,6 +55,33 @@ class PageReader(Protocol):
 
     def fetch_page(self, table: TableDef, cursor: Cursor | None) -> Page:
         """See `Source.fetch_page`."""
+
+
+class Ranges(Protocol):
+    """Lets several workers read one table at once."""
+
+    def column(self, table: TableDef, found: Found) -> str | None:
+        """Name the column by which the table can be divided, if there is one."""
+
+    def listed(self, table: TableDef, link: str | None) -> Page:
+        """Return keys and versions of a tracked table, a page of the whole."""
+
+    def versions(self, table: TableDef, rows: Sequence[Any]) -> list[int]:
+        """Return the versions of rows that were listed."""
+
+    def cursor_after(self, table: TableDef, found: Found, link: str | None) -> str:
+        """Return from where on everything is read that changes from now on.
+
+        `link`: the delta link of the listing, for tables that are tracked.
+
+        :raises SyncError: the source does not take it.
+        """
+
+    def ends(self, table: TableDef, column: str) -> Span | None:
+        """Return the span of all values; None when there is no row."""
+
+    def reader(self, column: str, *, upto: int) -> PageReader:
+        """Return what reads a span, from the value on that a cursor names."""
 
 
 class Source(Protocol):
@@ -71,11 +105,21 @@ class Source(Protocol):
     def reader(self, found: Found) -> PageReader:
         """Return what reads a table in this mode."""
 
+    def ranges(self) -> Ranges:
+        """Return what reads tables by ranges."""
+
+    def row_count(self, table: TableDef) -> int | None:
+        """Return how many rows the source has, None where it does not tell."""
+
     def codec(self, table: TableDef) -> RowCodec:
         """Return the codec that reads the rows of `fetch_page`."""
 
-    def metadata_stamp(self) -> str | None:
-        """Return what differs once metadata has changed; None if nothing tells."""
+    def metadata_stamp(self, known: str | None = None) -> str | None:
+        """Return what differs once metadata has changed; None if nothing tells.
+
+        Only its first word does; what follows helps to ask again, so that `known` is
+        what was returned the last time.
+        """
 
     def load_relationships(self, tables: tuple[str, ...]) -> tuple[Relationship, ...]:
         """Return the relationships of these tables, as far as the source has any."""

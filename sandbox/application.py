@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,16 +14,13 @@ from sandbox.contoso.requests import PREFIX as WEB_API
 from sandbox.contoso.store import Row, Store, meta, rows_where
 from sandbox.contoso.web import WebApi
 from sandbox.controls import Controls
-from sandbox.faults import Fault, Faults
+from sandbox.faults import Faults
+from sandbox.going_wrong import answered
 from sandbox.identity import Issuer
-from sandbox.lies import tell
 from sandbox.tokens import SigningKey
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-# The server reads it after the answer: end the connection after so many bytes.
-CUT_AFTER = "sandbox.cut_after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +67,13 @@ class Application:
         request = Request(environ)
         fault = None
         if not _is_private(request):
-            fault = self._faults.take(request.method, request.full_path.rstrip("?"))
-        response = self._answer(request, fault)
-        return response(environ, start_response)
-
-    def _answer(self, request: Request, fault: Fault | None) -> Response:
+            place = request.full_path.rstrip("?")
+            fault = self._faults.take(request.method, place, request.get_data())
         if fault is None:
-            return self._true_answer(request)
-        time.sleep(fault.delay_seconds)
-        if fault.cut_after is not None:
-            request.environ[CUT_AFTER] = fault.cut_after
-        if fault.status is None:
             response = self._true_answer(request)
         else:
-            response = Response(fault.body, status=fault.status)
-        if fault.lie is not None:
-            response = tell(fault.lie, request, response)
-        response.headers.update(fault.headers)
-        return response
+            response = answered(request, fault, self._true_answer)
+        return response(environ, start_response)
 
     def _true_answer(self, request: Request) -> Response:
         path = request.path

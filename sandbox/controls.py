@@ -6,7 +6,8 @@ What there is:
 
 - `GET /_sandbox/`: ids of tenant, organization and application, the people with
   their domainnames, ids and roles, the teams, counts of rows by table.
-- `GET /_sandbox/journal?after=VERSION`: the writes after a version, oldest first.
+- `GET /_sandbox/journal?after=VERSION`: the writes after a version, oldest first: by
+  whom, on behalf of whom, the values, and the marker written in the same transaction.
 - `GET /_sandbox/visible?person=NAME&table=TABLE[&ids=true]`: how many rows of a
   table a person may read (which ones, with `ids`), computed from roles and shares:
   the rows of somebody disabled are counted too.
@@ -41,19 +42,21 @@ What can be changed:
   true}` brings it back: rows, versions, metadata and settings. Its id stays unless
   another is asked for. Tokens from before the snapshot live on unless they are to
   expire; those from after it are refused until versions have risen as far again.
+- `POST /_sandbox/objections` with the members of `sandbox.contoso.objections.Objection`:
+  a plug-in that rejects writes from then on; `DELETE` ends all of them.
 - `POST /_sandbox/writer {"edits_per_second": n, "seconds": s, "seed": k}`: people
   edit, create, delete and hand over rows in several tables meanwhile; `GET` tells
   how far they are, `DELETE` stops them.
 - `POST /_sandbox/faults` with the members of `sandbox.faults.Fault`: `path` (a
   regular expression searched in path and query), `times`, `method`, `status`,
   `headers`, `body`, `delay_seconds`, `cut_after` (bytes of the body after which the
-  connection ends), and `lie`, a wrong but well-meant answer, see `sandbox.lies`.
+  connection ends), `hang_up`, `applied` (the request is carried out, only its answer
+  goes wrong) and `lie`, a wrong but well-meant answer, see `sandbox.lies`.
   `GET` lists what is waiting, `DELETE` forgets it.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -62,8 +65,10 @@ from uuid import uuid4
 import msgspec
 from werkzeug.wrappers import Request, Response
 
-from sandbox.contoso import people, security
+from sandbox.contoso import objections, people, security
+from sandbox.contoso.journal import writes_after
 from sandbox.contoso.metadata_writes import remodel
+from sandbox.contoso.objections import InvalidObjectionError
 from sandbox.contoso.organization import privilege_id, role_id
 from sandbox.contoso.paging import count
 from sandbox.contoso.remodelling import InvalidChangeError
@@ -94,7 +99,6 @@ from sandbox.faults import Faults, InvalidFaultError, read_fault
 PREFIX = "/_sandbox"
 TOKEN = "sandbox"  # noqa: S105  # Printed in the documentation.
 
-_JOURNAL_PAGE = 1_000
 _ADMINISTRATOR = people.PEOPLE_BY_KEY["hedy"].id
 
 
@@ -106,6 +110,7 @@ _REFUSALS = (
     _RefusedError,
     InvalidChangeError,
     InvalidFaultError,
+    InvalidObjectionError,
     InvalidWriterError,
     UnknownSnapshotError,
 )
@@ -157,16 +162,7 @@ class Controls:
     def journal(self, request: Request) -> Mapping[str, object]:
         after = request.args.get("after", 0, type=int)
         with self._store.read() as connection:
-            found = connection.execute(
-                "SELECT version, at, by, kind, table_name, id, columns FROM journal"
-                " WHERE version > ? ORDER BY version LIMIT ?",
-                (after, _JOURNAL_PAGE),
-            ).fetchall()
-        names = ("version", "at", "by", "kind", "table", "id", "columns")
-        writes = [dict(zip(names, row, strict=True)) for row in found]
-        for write in writes:
-            write["columns"] = json.loads(write["columns"])
-        return {"writes": writes}
+            return {"writes": writes_after(connection, after)}
 
     def visible(self, request: Request) -> Mapping[str, object]:
         table = _table(self._store.schema, request.args.get("table"))
@@ -276,6 +272,18 @@ class Controls:
         self.writer.stop()
         return self.writer.report()
 
+    def add_objection(self, request: Request) -> Mapping[str, object]:
+        document = _document(request)
+        _table(self._store.schema, document.get("table"))
+        with self._store.write() as connection:
+            objections.add(connection, document)
+        return {}
+
+    def clear_objections(self, _request: Request) -> Mapping[str, object]:
+        with self._store.write() as connection:
+            objections.clear(connection)
+        return {}
+
     def add_fault(self, request: Request) -> Mapping[str, object]:
         self._faults.add(read_fault(_document(request)))
         return self.list_faults(request)
@@ -375,6 +383,8 @@ _CALLS: Mapping[
     ("POST", "writer"): Controls.start_writer,
     ("GET", "writer"): Controls.report_writer,
     ("DELETE", "writer"): Controls.stop_writer,
+    ("POST", "objections"): Controls.add_objection,
+    ("DELETE", "objections"): Controls.clear_objections,
     ("POST", "faults"): Controls.add_fault,
     ("GET", "faults"): Controls.list_faults,
     ("DELETE", "faults"): Controls.clear_faults,

@@ -29,12 +29,24 @@ class Fault:
     delay_seconds: float = 0.0
     # The connection ends after so many bytes of the body.
     cut_after: int | None = None
+    # The connection ends without an answer.
+    hang_up: bool = False
+    # The request is carried out, and only its answer goes wrong.
+    applied: bool = False
+    # A regular expression searched in the request's body.
+    within: str = ""
     # One of `sandbox.lies`; the answer is then wrong though it looks right.
     lie: str | None = None
 
-    def fits(self, method: str, path: str) -> bool:
+    def fits(self, method: str, path: str, body: bytes) -> bool:
         is_method = self.method is None or self.method == method
-        return is_method and re.search(self.path, path) is not None
+        is_place = is_method and re.search(self.path, path) is not None
+        return is_place and re.search(self.within.encode(), body) is not None
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether the request is not carried out."""
+        return not self.applied and (self.hang_up or self.status is not None)
 
 
 def read_fault(document: Mapping[str, object]) -> Fault:
@@ -45,6 +57,7 @@ def read_fault(document: Mapping[str, object]) -> Fault:
     try:
         fault = msgspec.convert(dict(document), Fault, strict=False)
         re.compile(fault.path)
+        re.compile(fault.within)
     except (msgspec.ValidationError, re.error) as error:
         raise InvalidFaultError(str(error)) from error
     if fault.times < 1 or fault.delay_seconds < 0:
@@ -75,11 +88,11 @@ class Faults:
         with self._lock:
             return list(self._waiting)
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
         """Return the first fault that fits, and use it up by one."""
         with self._lock:
             for place, fault in enumerate(self._waiting):
-                if fault.fits(method, path):
+                if fault.fits(method, path, body):
                     if fault.times > 1:
                         self._waiting[place] = replace(fault, times=fault.times - 1)
                     else:

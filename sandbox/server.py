@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from sandbox.application import CUT_AFTER, Application
+from sandbox.application import Application
 from sandbox.certificates import server_context
 from sandbox.contoso import data
 from sandbox.contoso.data import DEFAULT_SEED
 from sandbox.contoso.store import Store
+from sandbox.going_wrong import CUT_AFTER, HANG_UP
 from sandbox.plain import seed as plain_seed
 from sandbox.plain.rows import Rows
 from sandbox.plain.web import PlainApplication
@@ -66,6 +67,9 @@ class _Connection(BaseHTTPRequestHandler):
             return self.wfile.write
 
         content = b"".join(self.server.application(environ, start_response))
+        if environ.get(HANG_UP):
+            self.close_connection = True
+            return
         self._write(heads[-1], content, cut_after=environ.get(CUT_AFTER))
 
     def log_message(self, *_args: object) -> None:

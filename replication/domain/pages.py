@@ -59,6 +59,8 @@ class Page:
     met: Sequence[str] = ()
     # The highest modified time, or version, that a poll has read.
     watermark: str | None = None
+    # The source says that these are rows as they stand, and not changes.
+    lists_rows: bool = False
 
     @property
     def is_last(self) -> bool:

@@ -123,7 +123,7 @@ class SchemaPlan:
 # Rows are identified, ordered or handed out by these.
 _RELOADING = ("key", "version_column", "ownership")
 _REPULLING = ("entity_set", "tracked", "whole_rows")
-_DESCRIBING = ("primary_name", "read_privilege", "label")
+_DESCRIBING = ("primary_name", "read_privilege", "label", "files")
 
 
 def plan(
@@ -221,7 +221,14 @@ def _without(
 
 
 # Of a column that stays what it is, these hold at once, whatever is still loaded.
-_AT_ONCE = ("required", "max_length", "references", "options")
+_AT_ONCE = (
+    "required",
+    "max_length",
+    "references",
+    "options",
+    "creatable",
+    "updatable",
+)
 
 
 def _described_as(table: TableDef, wanted: TableDef) -> TableDef:
@@ -240,6 +247,7 @@ def _described_as(table: TableDef, wanted: TableDef) -> TableDef:
         primary_name=wanted.primary_name if wanted.primary_name in names else None,
         read_privilege=wanted.read_privilege,
         label=wanted.label,
+        files=wanted.files,
     )
 
 
@@ -336,6 +344,8 @@ _OF_COLUMNS = (
     "references",
     "options",
     "secured",
+    "creatable",
+    "updatable",
     "source_id",
 )
 

@@ -55,6 +55,9 @@ class ColumnDef:
     source_id: str | None = None
     # The source computes the value; nobody else may write it.
     computed: bool = False
+    # Whether a value may be given when a row is created, and later.
+    creatable: bool = True
+    updatable: bool = True
     # The row's ETag is made from it: it changes with every edit.
     guards_row: bool = False
     # Holds, as one JSON object, what rows of an open type have beyond their columns.
@@ -62,6 +65,19 @@ class ColumnDef:
 
 
 Ownership = Literal["user", "business", "organization", "none"]
+
+FileKind = Literal["file", "image", "note"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDef:
+    """A column that holds a file. Its body never travels in a row: it is fetched and
+    sent alone (PROTOCOL §8)."""
+
+    name: str
+    kind: FileKind
+    secured: bool = False
+    updatable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +112,7 @@ class TableDef:
     # Columns that the source has no longer. They are neither pulled nor served, but a
     # rule may name them until it is looked at anew.
     retired: tuple[ColumnDef, ...] = ()
+    files: tuple[FileDef, ...] = ()
 
     def column(self, name: str) -> ColumnDef:
         """A column, also a retired one.
@@ -106,6 +123,10 @@ class TableDef:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    def file(self, name: str) -> FileDef | None:
+        """A column that holds a file; None if there is none of that name."""
+        return next((file for file in self.files if file.name == name), None)
 
     @property
     def has_guid_key(self) -> bool:

@@ -74,8 +74,8 @@ def check(reply: Reply, *, content_type: str) -> None:
 
 def failure_of(reply: Reply) -> SyncError:
     """Return the error that a reply with another status than 200 stands for."""
-    code, message = _error_in(reply)
-    text = _describe(reply, code, message)
+    code, message = error_in(reply)
+    text = described(reply, code, message)
     pause = retry_after(reply.headers, now=datetime.now(UTC))
     status = reply.status
     if status == HTTPStatus.GONE or _is_expired(code, message):
@@ -133,7 +133,7 @@ def _http_date(value: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _error_in(reply: Reply) -> tuple[str, str]:
+def error_in(reply: Reply) -> tuple[str, str]:
     """Return code and message of an error body, in any of its known shapes."""
     try:
         document = msgspec.json.decode(reply.body)
@@ -156,7 +156,7 @@ def _words(value: object) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-def _describe(reply: Reply, code: str, message: str) -> str:
+def described(reply: Reply, code: str, message: str) -> str:
     parts = [f"The source answered {reply.status}"]
     if reply.status // 100 == 3:
         parts.append("; redirects are not followed")

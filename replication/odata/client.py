@@ -22,6 +22,7 @@ from replication.odata import (
     literals,
     metadata,
     polling,
+    preferences,
     probing,
     relationships,
     stamps,
@@ -37,8 +38,12 @@ from replication.odata.errors import (
     MalformedAnswerError,
 )
 from replication.odata.measured import MeasuredTransport, Observer
-from replication.odata.rows import LOOKUP_TYPE, ODataRowCodec, codec_for
+from replication.odata.ranges import Ranges
+from replication.odata.rows import ODataRowCodec, codec_for
 from replication.odata.transport import Limits, RequestsTransport, Transport
+from replication.odata.ways import Memory
+from replication.odata.writers import writer_of
+from replication.odata.writing import SourceWriter
 from replication.source import (
     PageReader,
     ResyncRequiredError,
@@ -52,8 +57,6 @@ PAGE_SIZE = 5000
 
 # Rows too large for a page of this many are beyond what a device could hold.
 _SMALLEST_PAGE = 50
-
-_TRACK = "odata.track-changes"
 
 Document = TypeVar("Document")
 
@@ -77,6 +80,8 @@ class ODataSource:
         self._base = endpoint.rstrip("/")
         self._kind = kind
         self._page_size = page_size
+        # What metadata says to those who write; shared by all that watch this source.
+        self._memory = Memory()
         # Tables whose rows are too large for pages of the usual size.
         self._smaller: dict[str, int] = {}
         self._origin = links.origin_of(self._base, allow_loopback=True)
@@ -104,6 +109,7 @@ class ODataSource:
             next_link=next_link,
             delta_link=delta_link if table.tracked else None,
             size=len(reply.body),
+            lists_rows=self._kind == "odata" and decoded.denies_delta,
         )
 
     def _decoded(self, table: TableDef, reply: Reply, cursor: Cursor | None) -> Decoded:
@@ -173,6 +179,30 @@ class ODataSource:
             return self
         return polling.Poller(self, found)
 
+    def ranges(self) -> Ranges:
+        """See `Source.ranges`."""
+        return Ranges(self, is_dataverse=self._kind == "dataverse")
+
+    def writer(self) -> SourceWriter:
+        """Return what writes to the source, with the same limits and observer.
+
+        :raises TypeError: the source was opened by what only reads.
+        """
+        return writer_of(
+            self,
+            self._transport,
+            base=self._base,
+            is_dataverse=self._kind == "dataverse",
+            memory=self._memory,
+        )
+
+    def csdl(self) -> Reply:
+        """Return the service's metadata document."""
+        headers = {"Accept": "application/xml"}
+        reply = self._transport.get(f"{self._base}/$metadata", headers=headers)
+        check(reply, content_type="xml")
+        return reply
+
     def codec(self, table: TableDef) -> ODataRowCodec:
         return codec_for(table)
 
@@ -182,21 +212,13 @@ class ODataSource:
             return ()
         if self._kind == "dataverse":
             return metadata.load_tables(self, names)
-        reply = self._transport.get(
-            f"{self._base}/$metadata", headers={"Accept": "application/xml"}
-        )
-        check(reply, content_type="xml")
-        return csdl.load_tables(reply.body, names)
+        return csdl.load_tables(self.csdl().body, names)
 
-    def metadata_stamp(self) -> str | None:
+    def metadata_stamp(self, known: str | None = None) -> str | None:
         """See `Source.metadata_stamp`."""
         if self._kind == "dataverse":
             return stamps.of_dataverse(self._transport, self._base)
-        reply = self._transport.get(
-            f"{self._base}/$metadata", headers={"Accept": "application/xml"}
-        )
-        check(reply, content_type="xml")
-        return stamps.of_document(reply)
+        return stamps.of_service(self._transport, self._base, known=known)
 
     def load_relationships(self, tables: tuple[str, ...]) -> tuple[Relationship, ...]:
         """See `Source.load_relationships`."""
@@ -267,7 +289,7 @@ class ODataSource:
         """
         while True:
             size = self._smaller.get(table.name, self._page_size)
-            headers = {"Prefer": _preference(table, size)}
+            headers = {"Prefer": preferences.of_page(table, size)}
             try:
                 reply = self._transport.get(address(size), headers=headers)
             except AnswerTooLargeError:
@@ -312,14 +334,6 @@ class ODataSource:
         return resolved
 
 
-def _preference(table: TableDef, page_size: int) -> str:
-    wishes = [_TRACK] if table.tracked else []
-    wishes.append(f"odata.maxpagesize={page_size}")
-    if any(column.from_annotation for column in table.columns):
-        wishes.append(f'odata.include-annotations="{LOOKUP_TYPE}"')
-    return ",".join(wishes)
-
-
 def _no_delta_link(table: TableDef, reply: Reply) -> Exception:
     applied = reply.headers.get("Preference-Applied")
     if applied is not None and "track-changes" not in applied:
@@ -333,7 +347,12 @@ def _no_delta_link(table: TableDef, reply: Reply) -> Exception:
 
 
 def _page(
-    decoded: Decoded, *, next_link: str | None, delta_link: str | None, size: int
+    decoded: Decoded,
+    *,
+    next_link: str | None,
+    delta_link: str | None,
+    size: int,
+    lists_rows: bool = False,
 ) -> Page:
     return Page(
         rows=decoded.rows,
@@ -343,6 +362,7 @@ def _page(
         set_aside=tuple(decoded.set_aside),
         stripped_nuls=decoded.stripped_nuls,
         size=size,
+        lists_rows=lists_rows,
     )
 
 

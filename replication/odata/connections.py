@@ -139,6 +139,8 @@ class _InFlight(threading.local):
     connection: HTTPConnection | None = None
     # A second handle of its socket, as long as TLS has not taken that over.
     handshaking: socket.socket | None = None
+    # Whether anything of the latest request may have reached the other side.
+    was_sent = False
 
 
 _in_flight = _InFlight()
@@ -154,6 +156,7 @@ def deadline(seconds: float) -> Iterator[None]:
     :raises SourceTimeoutError: the time was over.
     """
     _in_flight.connection = None
+    _in_flight.was_sent = False
     mine = _in_flight.__dict__
     passed = threading.Event()
 
@@ -184,6 +187,11 @@ def deadline(seconds: float) -> Iterator[None]:
         timer.cancel()
         _in_flight.connection = None
         _hands_shaken()
+
+
+def was_sent() -> bool:
+    """Whether the other side may have heard anything of this thread's last request."""
+    return _in_flight.was_sent
 
 
 def _hands_shaken() -> None:
@@ -228,6 +236,13 @@ class _Guarded(HTTPConnection):
         _hands_shaken()
         super().request(*args, **kwargs)
 
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        # What fails from here on may have gone out in part.
+        _in_flight.was_sent = True
+        super().send(data)
+
 
 class _GuardedTLS(_Guarded, HTTPSConnection):
     pass
@@ -266,6 +281,11 @@ def check_address(
         )
 
 
+# Connections to one source that wait for the next request: as many as its budget ever
+# has slots, for a new one costs more than the request.
+_KEPT_OPEN = 24
+
+
 class _Adapter(HTTPAdapter):
     """Uses our trust and our connections, also through a proxy."""
 
@@ -274,7 +294,7 @@ class _Adapter(HTTPAdapter):
     ) -> None:
         self._context = context
         self._pools = _pools(allow_loopback, allow_private)
-        super().__init__(max_retries=0)
+        super().__init__(pool_maxsize=_KEPT_OPEN, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)

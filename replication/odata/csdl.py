@@ -159,7 +159,8 @@ def _columns(
                 precision=_number(element, definition, "Precision"),
                 scale=_number(element, definition, "Scale"),
                 references=references.get(name, ()),
-                computed=_is_computed(model, kind, element),
+                computed=_is_tagged(model, kind, element, "Computed"),
+                updatable=not _is_tagged(model, kind, element, "Immutable"),
                 guards_row=name in guards,
             )
 
@@ -243,9 +244,9 @@ def _references(
     return found
 
 
-def _is_computed(model: Model, kind: EntityType, element: Any) -> bool:
+def _is_tagged(model: Model, kind: EntityType, element: Any, term: str) -> bool:
     target = f"{kind.name}/{element.get('Name')}"
-    found = model.annotations(element, target, f"{CORE}Computed")
+    found = model.annotations(element, target, f"{CORE}{term}")
     return any(truth(annotation) for annotation in found)
 
 

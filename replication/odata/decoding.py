@@ -205,9 +205,9 @@ class PageDecoder:
         return self._finish(result, has_nuls=_NUL in body)
 
     def _is_partial(self, members: dict[str, Raw]) -> bool:
-        return (
-            deltas.kind_of_members(members) is Item.ROW
-            and not self._whole <= members.keys()
+        """Whether columns may be missing. Nobody knows what undeclared ones there are."""
+        return deltas.kind_of_members(members) is Item.ROW and (
+            self._gathers or not self._whole <= members.keys()
         )
 
     def _take(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from project.errors import MisconfiguredError, TransientError
+from project.errors import MisconfiguredError, SyncError, TransientError
 
 
 class ThrottledError(TransientError):
@@ -41,6 +41,18 @@ class IncompleteLoadError(TransientError):
     code = "incomplete_load"
 
 
+class UnknownOutcomeError(TransientError):
+    """A write was sent, and whether it was done is not known."""
+
+    code = "unknown_outcome"
+
+    def __init__(self, reason: SyncError) -> None:
+        pause = reason.retry_after if isinstance(reason, TransientError) else None
+        super().__init__(str(reason), retry_after=pause)
+        # What went wrong: a timeout, a cut connection, a failure of the server.
+        self.reason = reason
+
+
 class ForeignLinkError(TransientError):
     """A link leads away from the source; it was not followed."""
 
@@ -70,6 +82,12 @@ class RequestRefusedError(MisconfiguredError):
     """The source knows no such table or column, or forbids the request."""
 
     code = "request_refused"
+
+
+class ImpersonationRefusedError(AccessRefusedError):
+    """Our own user may not act on behalf of others."""
+
+    code = "impersonation_refused"
 
 
 class UnsafeEndpointError(MisconfiguredError):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Protocol
 
-from project.errors import TransientError
+from project.errors import SyncError, TransientError
 from replication.odata.answers import Reply, retry_after
 from replication.odata.errors import (
     SourceTimeoutError,
     SourceUnavailableError,
+    UnknownOutcomeError,
 )
-from replication.odata.transport import Transport
+from replication.odata.transport import Transport, writing
 
 _THROTTLED = HTTPStatus.TOO_MANY_REQUESTS
 _FAILED = frozenset(
@@ -69,19 +70,44 @@ class MeasuredTransport:
 
         :raises SourceShutError: nobody may ask the source now.
         """
+        return self._watched(lambda: self._transport.get(url, headers=headers))
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        """See `WritingTransport.send`.
+
+        :raises SourceShutError: nobody may ask the source now.
+        """
+        inner = writing(self._transport)
+        return self._watched(
+            lambda: inner.send(method, url, headers=headers, body=body)
+        )
+
+    @property
+    def time_limit(self) -> timedelta:
+        return writing(self._transport).time_limit
+
+    def _watched(self, request: Callable[[], Reply]) -> Reply:
         with self._one_at_a_time:
             self._observer.admit()
             began = time.monotonic()
             try:
-                reply = self._transport.get(url, headers=headers)
-            except SourceTimeoutError as error:
-                self._observer.timed_out(_since(began), error.retry_after)
+                reply = request()
+            except UnknownOutcomeError as error:
+                self._note(error.reason, took=_since(began))
                 raise
-            except SourceUnavailableError as error:
-                self._observer.failed(_since(began), error.retry_after)
+            except (SourceTimeoutError, SourceUnavailableError) as error:
+                self._note(error, took=_since(began))
                 raise
             self._judge(reply, took=_since(began))
             return reply
+
+    def _note(self, error: SyncError, *, took: timedelta) -> None:
+        if isinstance(error, SourceTimeoutError):
+            self._observer.timed_out(took, error.retry_after)
+        elif isinstance(error, SourceUnavailableError):
+            self._observer.failed(took, error.retry_after)
 
     def _judge(self, reply: Reply, *, took: timedelta) -> None:
         status = reply.status

@@ -13,7 +13,14 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from replication.domain.tables import ColumnDef, ColumnType, Ownership, TableDef
+from replication.domain.tables import (
+    ColumnDef,
+    ColumnType,
+    FileDef,
+    FileKind,
+    Ownership,
+    TableDef,
+)
 from replication.odata.errors import UnusableMetadataError
 from replication.odata.names import is_plain, unique_names
 
@@ -30,7 +37,7 @@ _TABLE_MEMBERS = (
 )
 _COLUMN_MEMBERS = (
     "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForRead,"
-    "RequiredLevel,IsSecured,MetadataId"
+    "RequiredLevel,IsSecured,IsValidForCreate,IsValidForUpdate,MetadataId"
 )
 
 _TYPES = {
@@ -53,6 +60,15 @@ _TYPES = {
     "Owner": ColumnType.GUID,
     "MultiSelectPicklist": ColumnType.CHOICES,
 }
+
+_FILES: dict[str, FileKind] = {"File": "file", "Image": "image"}
+
+# Texts that are a file's body in base64, by table.
+_BODIES = frozenset(
+    {("annotation", "documentbody"), ("activitymimeattachment", "body")}
+)
+# Those that can be fetched and sent alone.
+_NOTES = frozenset({("annotation", "documentbody")})
 
 _LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
 _POLYMORPHIC = {"Customer": ("account", "contact"), "Owner": ("systemuser", "team")}
@@ -131,6 +147,8 @@ class _Column(Struct):
     readable: bool | None = field(default=None, name="IsValidForRead")
     required: _Value | None = field(default=None, name="RequiredLevel")
     secured: bool | None = field(default=None, name="IsSecured")
+    creatable: bool | None = field(default=None, name="IsValidForCreate")
+    updatable: bool | None = field(default=None, name="IsValidForUpdate")
     id: str | None = field(default=None, name="MetadataId")
 
 
@@ -181,7 +199,8 @@ def load_tables(reader: Reader, names: Iterable[str]) -> tuple[TableDef, ...]:
 
 
 def _definition(reader: Reader, table: _Table) -> TableDef:
-    columns = _columns(reader, table)
+    listed = _listed(reader, table)
+    columns = _columns(reader, table, listed)
     names = {column.name for column in columns}
     if table.key not in names:
         message = f"The key of {table.name} is not among its readable columns."
@@ -197,19 +216,56 @@ def _definition(reader: Reader, table: _Table) -> TableDef:
         tracked=bool(table.tracked),
         read_privilege=_read_privilege(table),
         label=_label(table.label),
+        files=_files(table, listed),
     )
 
 
-def _columns(reader: Reader, table: _Table) -> tuple[ColumnDef, ...]:
+def _listed(reader: Reader, table: _Table) -> list[_Column]:
+    path = f"{_address(table)}?$select={_COLUMN_MEMBERS}"
+    return reader.document(path, shape=_Columns).value
+
+
+def _address(table: _Table) -> str:
+    return f"EntityDefinitions(LogicalName='{table.name}')/Attributes"
+
+
+def _files(table: _Table, listed: Iterable[_Column]) -> tuple[FileDef, ...]:
+    """The columns that hold files, which rows do not bring."""
+    found = (
+        FileDef(
+            name=column.name,
+            kind=kind,
+            secured=bool(column.secured),
+            updatable=column.updatable is not False,
+        )
+        for column in listed
+        if (kind := _file_kind(table, column)) and is_plain(column.name)
+    )
+    return tuple(sorted(found, key=lambda file: file.name))
+
+
+def _file_kind(table: _Table, column: _Column) -> FileKind | None:
+    if column.attribute_of is not None or column.readable is False:
+        return None
+    if (table.name, column.name) in _NOTES:
+        return "note"
+    return _FILES.get(_type_of(column))
+
+
+def _columns(
+    reader: Reader, table: _Table, listed: Iterable[_Column]
+) -> tuple[ColumnDef, ...]:
     """Return the columns: the key first, the others by name, companions last.
 
     So a column of the source keeps its name when a companion wants the same one.
     """
-    address = f"EntityDefinitions(LogicalName='{table.name}')/Attributes"
-    path = f"{address}?$select={_COLUMN_MEMBERS}"
-    taken = [c for c in reader.document(path, shape=_Columns).value if _is_taken(c)]
+    taken = [
+        column
+        for column in listed
+        if _is_taken(column) and (table.name, column.name) not in _BODIES
+    ]
     taken.sort(key=lambda column: (column.name != table.key, column.name))
-    details = _details(reader, address, {_type_of(column) for column in taken})
+    details = _details(reader, _address(table), {_type_of(column) for column in taken})
     described = [(c, details.get(c.name) or _Details(name=c.name)) for c in taken]
     companions = [(c, d) for c, d in described if _is_polymorphic(c, d)]
     names = unique_names(
@@ -269,6 +325,8 @@ def _column(name: str, column: _Column, detail: _Details) -> ColumnDef:
         references=references if is_lookup else (),
         options=_options(detail),
         secured=bool(column.secured),
+        creatable=column.creatable is not False,
+        updatable=column.updatable is not False,
         source_id=column.id,
     )
 
@@ -287,6 +345,8 @@ def _companion(name: str, column: _Column) -> ColumnDef:
         source_name=f"_{column.name}_value",
         from_annotation=True,
         secured=bool(column.secured),
+        creatable=column.creatable is not False,
+        updatable=column.updatable is not False,
         source_id=column.id,
     )
 

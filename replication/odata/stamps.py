@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
+from http import HTTPStatus
 
 import msgspec
 
@@ -14,6 +16,9 @@ _VERSION = "@Microsoft.Dynamics.CRM.globalmetadataversion"
 
 # A collection of one row that everybody may read; the version comes with any.
 _SMALLEST = "organizations?$select=organizationid"
+
+
+_ETAG = re.compile(r'(W/)?"[!#-~]{1,200}"')
 
 
 class _Annotated(msgspec.Struct):
@@ -38,6 +43,27 @@ def of_dataverse(transport: Transport, base: str) -> str | None:
         ) from error
 
 
-def of_document(reply: Reply) -> str:
-    """What a metadata document is told apart by: what it says, not when it was sent."""
-    return blake2b(reply.body, digest_size=16).hexdigest()
+def of_service(transport: Transport, base: str, *, known: str | None) -> str:
+    """What a metadata document is told apart by: what it says, not when it was sent.
+
+    Its ETag stands behind, if it has one, and is sent the next time: then a document
+    that is the same need not travel.
+
+    :raises SyncError: the source did not answer as it should.
+    """
+    headers = {"Accept": "application/xml"}
+    etag = (known or "").partition(" ")[2]
+    if etag:
+        headers["If-None-Match"] = etag
+    reply = transport.get(f"{base}/$metadata", headers=headers)
+    if reply.status == HTTPStatus.NOT_MODIFIED and etag and known:
+        return known
+    check(reply, content_type="xml")
+    digest = blake2b(reply.body, digest_size=16).hexdigest()
+    return " ".join((digest, *_etags(reply)))
+
+
+def _etags(reply: Reply) -> tuple[str, ...]:
+    """The document's ETag, unless it is none that could be sent back."""
+    etag = reply.headers.get("ETag", "")
+    return (etag,) if _ETAG.fullmatch(etag) else ()

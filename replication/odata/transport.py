@@ -1,4 +1,4 @@
-"""Sends GET requests to one source, within limits of time and size.
+"""Sends requests to one source, within limits of time and size.
 
 The token is attached after the address was compared with the source's origin, and
 never leaves it: redirects are not followed.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import uuid4
 
 import requests
 import urllib3
 
+from project.errors import SyncError
 from replication.odata import links
 from replication.odata.answers import Reply
 from replication.odata.connections import (
@@ -25,6 +27,7 @@ from replication.odata.connections import (
     deadline,
     new_session,
     trust,
+    was_sent,
 )
 from replication.odata.credentials import Credential
 from replication.odata.errors import (
@@ -32,6 +35,7 @@ from replication.odata.errors import (
     MalformedAnswerError,
     SourceTimeoutError,
     SourceUnavailableError,
+    UnknownOutcomeError,
     UntrustedSourceError,
 )
 
@@ -66,6 +70,45 @@ class Transport(Protocol):
         """
 
 
+@runtime_checkable
+class WritingTransport(Transport, Protocol):
+    """A transport that changes things, too."""
+
+    @property
+    def time_limit(self) -> timedelta:
+        """No request of `send` lasts longer."""
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        """Make a request that changes something; return the answer, as `get` does.
+
+        :raises UnknownOutcomeError: it was sent, and no answer could be had.
+        :raises SyncError: any other says that nothing was sent.
+        """
+
+
+def writing(transport: Transport) -> WritingTransport:
+    """Return the transport as one that changes things.
+
+    :raises TypeError: it only reads.
+    """
+    if not isinstance(transport, WritingTransport):
+        raise TypeError("The transport only reads.")
+    return transport
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+_Exchange = Callable[[str, _Request, str | None], Reply]
+
+
 class RequestsTransport:
     """Talks to one source with `requests`; threads may share it."""
 
@@ -91,23 +134,50 @@ class RequestsTransport:
 
     def get(self, url: str, *, headers: Mapping[str, str]) -> Reply:
         """See `Transport.get`; a refused token is renewed once."""
-        target = links.target_of(url, origin=self._origin)
+        # Keeps caches on the way from answering.
+        sent = {"If-None-Match": "null", **headers}
+        return self._authorized(_Request("GET", url, sent), self._exchange)
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        """See `Transport.send`; a refused token is renewed once."""
+        asked = _Request(method, url, headers, body)
+        return self._authorized(asked, self._exchange_once)
+
+    @property
+    def time_limit(self) -> timedelta:
+        return timedelta(seconds=self._limits.connect + self._limits.total)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _authorized(self, asked: _Request, exchange: _Exchange) -> Reply:
+        target = links.target_of(asked.url, origin=self._origin)
         authorization = self._credential.authorization()
-        reply = self._exchange(target, headers, authorization)
+        reply = exchange(target, asked, authorization)
         if reply.status != HTTPStatus.UNAUTHORIZED:
             return reply
         renewed = self._credential.renew(refused=authorization)
         if renewed is None:
             return reply
-        return self._exchange(target, headers, renewed)
+        return exchange(target, asked, renewed)
 
-    def close(self) -> None:
-        self._session.close()
+    def _exchange_once(
+        self, target: str, asked: _Request, authorization: str | None
+    ) -> Reply:
+        """Tell a request that failed on its way from one that was not sent."""
+        try:
+            return self._exchange(target, asked, authorization)
+        except SyncError as error:
+            if was_sent():
+                raise UnknownOutcomeError(error) from error
+            raise
 
     def _exchange(
-        self, target: str, headers: Mapping[str, str], authorization: str | None
+        self, target: str, asked: _Request, authorization: str | None
     ) -> Reply:
-        request = self._prepared(target, headers, authorization)
+        request = self._prepared(target, asked, authorization)
         limits = self._limits
         # Not through the session: it reads the body of a redirect whole, past our
         # limits, even when told not to follow.
@@ -134,7 +204,7 @@ class RequestsTransport:
             raise _translated(error) from error
 
     def _prepared(
-        self, target: str, headers: Mapping[str, str], authorization: str | None
+        self, target: str, asked: _Request, authorization: str | None
     ) -> requests.PreparedRequest:
         sent = {
             "User-Agent": USER_AGENT,
@@ -142,15 +212,15 @@ class RequestsTransport:
             "Accept-Encoding": "gzip",
             "OData-Version": "4.0",
             "OData-MaxVersion": "4.0",
-            # Keeps caches on the way from answering.
-            "If-None-Match": "null",
             "x-ms-client-request-id": str(uuid4()),
-            **headers,
+            **asked.headers,
         }
         if authorization is not None:
             sent["Authorization"] = authorization
         request = self._session.prepare_request(
-            requests.Request("GET", f"{self._origin}/", headers=sent)
+            requests.Request(
+                asked.method, f"{self._origin}/", headers=sent, data=asked.body
+            )
         )
         # Set here, because requests would decode and encode an opaque link anew.
         request.url = f"{self._origin}{target}"

@@ -15,12 +15,22 @@ from sandbox.contoso.multipart import ChangeSet, Part, Reply, read_batch, write_
 from sandbox.contoso.requests import PREFIX, error_response
 from sandbox.contoso.store import Store
 
-# Headers of the batch that hold for its parts too, unless they have their own.
+# Headers of the batch that hold for all of its parts. A part that names somebody else
+# to impersonate is carried out all the same, as if it had not.
 _INHERITED = ("HTTP_AUTHORIZATION", "HTTP_CALLEROBJECTID", "HTTP_MSCRMCALLERID")
 
 # Answers one request, within a transaction when a connection is given; the
 # mapping leads from Content-ID to row.
 Answer = Callable[[Request, sqlite3.Connection | None, Mapping[str, str]], Response]
+
+
+class _UndoneError(Exception):
+    """A part of a change set failed, and with it the others."""
+
+    def __init__(self, error: WebApiError, content_id: str | None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.content_id = content_id
 
 
 def answer_batch(request: Request, *, store: Store, answer: Answer) -> Response:
@@ -38,6 +48,11 @@ def answer_batch(request: Request, *, store: Store, answer: Answer) -> Response:
             else:
                 made = _request(request, part, references={})
                 replies.append(_reply(part, answer(made, None, {})))
+        except _UndoneError as undone:
+            replies.append([_refusal(undone.error, content_id=undone.content_id)])
+            if not goes_on:
+                status = 400
+                break
         except WebApiError as error:
             content_id = None if isinstance(part, ChangeSet) else part.content_id
             replies.append(_refusal(error, content_id=content_id))
@@ -57,7 +72,10 @@ def _change_set(
     with store.write() as connection:
         for part in changes.parts:
             made = _request(request, part, references=references)
-            response = answer(made, connection, references)
+            try:
+                response = answer(made, connection, references)
+            except WebApiError as error:
+                raise _UndoneError(error, part.content_id) from error
             replies.append(_reply(part, response))
             if part.content_id is not None:
                 references[f"${part.content_id}"] = _row_of(made, response)
@@ -93,8 +111,9 @@ def _request(outer: Request, part: Part, *, references: Mapping[str, str]) -> Re
         if name in outer.environ:
             environ[name] = outer.environ[name]
     for header, value in part.headers.items():
-        if header not in {"content-type", "content-length"}:
-            environ[f"HTTP_{header.upper().replace('-', '_')}"] = value
+        name = f"HTTP_{header.upper().replace('-', '_')}"
+        if header not in {"content-type", "content-length"} and name not in _INHERITED:
+            environ[name] = value
     return Request(environ)
 
 

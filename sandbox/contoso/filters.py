@@ -144,6 +144,8 @@ def _text_search(table: Table, call: Call) -> Condition:
 
 
 def value_of(column: Column) -> str:
+    if column.wire == "versionnumber":
+        return "version"
     if column.indexed:
         return f'"{column.wire}"'
     return f"json_extract(body, '$.{column.wire}')"

@@ -12,10 +12,11 @@ from uuid import uuid4
 import msgspec
 from werkzeug.wrappers import Response
 
-from sandbox.contoso import security
+from sandbox.contoso import paging, role_privileges, security
 from sandbox.contoso.addresses import find_by, read_key, resolve, split_key
 from sandbox.contoso.definitions import column_definitions, table_definition
 from sandbox.contoso.errors import WebApiError, bad_payload, bad_query, no_such_row
+from sandbox.contoso.filters import EVERYTHING
 from sandbox.contoso.organization import ACCESS_RIGHTS
 from sandbox.contoso.people import BASIC, DEEP, GLOBAL, LOCAL
 from sandbox.contoso.requests import Call, json_response, no_content
@@ -314,13 +315,42 @@ def _thing(told: Told, document: object) -> tuple[Table, str]:
     return resolve(told.connection, told.schema, f"{table.entity_set}({key})")
 
 
+def _total_counts(asked: Asked) -> Response:
+    """Count all rows of some tables, beyond what `$count` says."""
+    names = re.findall(r"'(\w+)'", asked.call.segments[-1])
+    tables = [asked.schema.tables.get(name) for name in names]
+    if not tables or None in tables:
+        raise bad_query("EntityNames is a list of tables.")
+    found = [
+        paging.count(asked.connection, table, EVERYTHING, limit=None)
+        for table in tables
+        if table is not None
+    ]
+    totals = {"Keys": names, "Values": found, "Count": len(found)}
+    return json_response(
+        {
+            **_context(asked.call, "RetrieveTotalRecordCountResponse"),
+            "EntityRecordCountCollection": totals,
+        }
+    )
+
+
 _FUNCTIONS: Mapping[str, Function] = {
     "WhoAmI": _who_am_i,
     "RetrievePrincipalAccess": _principal_access,
     "RetrieveUserPrivileges": _user_privileges,
     "RetrieveMetadataChanges": _metadata_changes,
+    "RetrieveTotalRecordCount": _total_counts,
 }
+
+
+def _add_privileges(told: Told) -> Response:
+    role_privileges.add(told.call, told.writing.edit)
+    return no_content()
+
+
 _ACTIONS: Mapping[str, Action] = {
+    "AddPrivilegesRole": _add_privileges,
     "CreateMultiple": _create_multiple,
     "UpdateMultiple": _update_multiple,
     "UpsertMultiple": _upsert_multiple,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from werkzeug.wrappers import Response
 
-from sandbox.contoso import paging, security, tracking
+from sandbox.contoso import column_rights, paging, security, tracking
 from sandbox.contoso.errors import WebApiError, bad_query, no_such_resource
 from sandbox.contoso.filters import EVERYTHING, Condition, order, where
 from sandbox.contoso.following import Expanding, row_at, way_from
@@ -129,6 +129,7 @@ class Reading:
         return self._page(context, notes, self._shown(shape, found.bodies))
 
     def _shown(self, shape: Shape, bodies: Sequence[bytes]) -> bytes:
+        bodies = self._masked(shape.table, bodies)
         text = self.call.options.get("$expand")
         if text is None:
             return shaped(shape, bodies)
@@ -140,6 +141,16 @@ class Reading:
             plain = labelled(shape, row)
             shown.append(expanding.expanded(shape.table, row, plain, text))
         return b",".join(map(encode, shown))
+
+    def _masked(self, table: Table, bodies: Sequence[bytes]) -> Sequence[bytes]:
+        """Empty the columns that are closed to the caller."""
+        closed = column_rights.closed(
+            self.connection, self.call.caller, table=table, right="canread"
+        )
+        if not closed:
+            return bodies
+        empty = dict.fromkeys(closed)
+        return [encode(decode(body) | empty) for body in bodies]
 
     def _changes(self, table: Table) -> Response:
         tracking.refuse_options(tuple(self.call.options))
@@ -153,7 +164,10 @@ class Reading:
             notes["@odata.nextLink"] = self._link(skiptoken=found.next_cookie.write())
         elif found.token is not None:
             notes["@odata.deltaLink"] = self._link(deltatoken=found.token.write())
-        parts = [shaped(shape, found.bodies), self._deleted(table, found.deleted)]
+        parts = [
+            shaped(shape, self._masked(table, found.bodies)),
+            self._deleted(table, found.deleted),
+        ]
         context = f"{table.entity_set}{shape.context_columns()}"
         if run.since is not None:
             context += "/$delta"

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
+from sandbox.contoso import journal
 from sandbox.contoso.remodelling import Change, changed, migrate
 from sandbox.contoso.schema import Schema, Table
 from sandbox.contoso.tables import first_schema
@@ -33,10 +35,6 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS deleted (
     table_name TEXT NOT NULL, version INTEGER NOT NULL, id TEXT NOT NULL,
     PRIMARY KEY (table_name, version)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal (
-    version INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT,
-    kind TEXT NOT NULL, table_name TEXT NOT NULL, id TEXT NOT NULL,
-    columns TEXT NOT NULL);
 """
 
 
@@ -74,10 +72,12 @@ class Store:
         self._connections: list[sqlite3.Connection] = []
         self._writing = threading.RLock()
         self._next_schema: Schema | None = None
+        self._transaction = ""
         self.reload()
 
     def reload(self) -> None:
         """Read anew what the tables look like, as after a restore."""
+        self._connection().executescript(_OWN_TABLES + journal.TABLES)
         with self.read() as connection:
             version = meta(connection, "metadata_version")
             changes = json.loads(meta(connection, "schema_changes") or "[]")
@@ -131,6 +131,7 @@ class Store:
         with self._writing:
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
+            self._transaction = str(uuid4())
             try:
                 yield connection
             except BaseException:
@@ -173,15 +174,16 @@ class Store:
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                 "PRAGMA cache_size=-65536; PRAGMA mmap_size=1073741824;"
             )
+            connection.create_function(
+                journal.TRANSACTION, 0, lambda: self._transaction
+            )
             self._local.connection = connection
             self._connections.append(connection)
-            if len(self._connections) == 1:
-                connection.executescript(_OWN_TABLES)
         return connection
 
 
 def create_tables(connection: sqlite3.Connection, schema: Schema) -> None:
-    connection.executescript(_OWN_TABLES)
+    connection.executescript(_OWN_TABLES + journal.TABLES)
     for table in schema.tables.values():
         create_table(connection, table)
 

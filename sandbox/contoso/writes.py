@@ -10,7 +10,6 @@ that point to it.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import uuid
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from sandbox.contoso import journal
 from sandbox.contoso.errors import (
     CANNOT_DELETE,
     DUPLICATE_ALTERNATE_KEY,
@@ -40,8 +40,7 @@ from sandbox.contoso.store import (
 )
 from sandbox.contoso.values import compute, read_payload
 
-# As many versions back the journal of writes goes.
-JOURNAL_LENGTH = 10_000
+_NOTHING: Mapping[str, object] = {}
 
 _FIRST_STATUS = {
     "task": {0: 2, 1: 5, 2: 6},
@@ -312,7 +311,14 @@ class Edit:
             insert_rows(self.connection, table, [row])
         else:
             update_row(self.connection, table, row)
-        self._note(table, str(row[table.key]), changed=changed, kind=kind)
+        names = changed or [name for name in row if "@" not in name]
+        self._note(
+            table,
+            str(row[table.key]),
+            changed=changed,
+            kind=kind,
+            values={name: row.get(name) for name in names},
+        )
         return row
 
     def _remove(self, table: Table, row_id: str) -> None:
@@ -324,23 +330,25 @@ class Edit:
         self._note(table, row_id, changed=[], kind="delete")
 
     def _note(
-        self, table: Table, row_id: str, *, changed: list[str], kind: str
+        self,
+        table: Table,
+        row_id: str,
+        *,
+        changed: list[str],
+        kind: str,
+        values: Mapping[str, object] = _NOTHING,
     ) -> None:
-        self.connection.execute(
-            "DELETE FROM journal WHERE version <="
-            " (SELECT value FROM meta WHERE key='version') - ?",
-            (JOURNAL_LENGTH,),
-        )
-        self.connection.execute(
-            "INSERT INTO journal SELECT value, ?, ?, ?, ?, ?, ? FROM meta"
-            " WHERE key='version'",
-            (
-                wire_moment(self.now),
-                self.by,
-                kind,
-                table.name,
-                row_id,
-                json.dumps(changed),
+        journal.note(
+            self.connection,
+            journal.Written(
+                at=wire_moment(self.now),
+                by=self.by,
+                behalf=self.behalf,
+                kind=kind,
+                table=table.name,
+                row_id=row_id,
+                changed=changed,
+                values=values,
             ),
         )
 

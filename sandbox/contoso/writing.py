@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from sandbox.contoso import security
+from sandbox.contoso import column_rights, objections, security
 from sandbox.contoso.addresses import Key, find_by, read_key, resolve, split_key
 from sandbox.contoso.errors import (
     DUPLICATE_KEY,
@@ -70,6 +70,7 @@ class Writing:
         row = self._row(table, key)
         self._insist_on_version(row, self.call.request.headers.get("If-Match"))
         self._insist_on_reach(table, row, "Delete")
+        self._insist_on_no_objection(table, "delete", row)
         self.edit.delete(table, row)
         return no_content()
 
@@ -110,7 +111,9 @@ class Writing:
         within = security.reach(
             self.edit.connection, self.call.caller, table=table, verb="Create"
         )
+        self._insist_on_columns(table, payload, "cancreate")
         row = self.edit.create(table, payload)
+        self._insist_on_no_objection(table, "create", row)
         if not within.includes(table, row):
             raise security.denied(self.call.caller, table=table, verb="Create", depth=8)
         self._insist_on_links(table, row, payload)
@@ -121,7 +124,9 @@ class Writing:
         if not table.is_writable:
             raise not_supported(table, "Update")
         self._insist_on_reach(table, row, "Write")
+        self._insist_on_columns(table, payload, "canupdate")
         after = self.edit.update(table, row, payload)
+        self._insist_on_no_objection(table, "update", after)
         if after.get("_ownerid_value") != row.get("_ownerid_value"):
             self._insist_on_reach(table, row, "Assign")
         self._insist_on_links(table, after, payload)
@@ -214,6 +219,20 @@ class Writing:
             other = find(self.edit.connection, target, str(row[column.wire]))
             if other is not None:
                 self._insist_on_reach(target, other, "AppendTo")
+
+    def _insist_on_columns(
+        self, table: Table, payload: Mapping[str, object], right: str
+    ) -> None:
+        column_rights.insist(
+            self.edit.connection,
+            self.call.caller,
+            table=table,
+            right=right,
+            written=payload,
+        )
+
+    def _insist_on_no_objection(self, table: Table, kind: str, row: Row) -> None:
+        objections.insist_on_none(self.edit.connection, table=table, kind=kind, row=row)
 
     def _insist_on_version(self, row: Row, expected: str | None) -> None:
         if expected is not None and expected not in {"*", row[ETAG]}:

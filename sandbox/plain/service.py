@@ -1,4 +1,4 @@
-"""Answers requests to the plain service: OData v4 without change tracking.
+"""Answers requests to the plain service: OData v4 without change tracking or batches.
 
 Pages are cut by the service and continued by `$skiptoken`, which only counts rows, as
 simple services do: a row that is deleted between two pages displaces all behind it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import format_datetime
 from typing import Any
@@ -16,12 +16,17 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
-from sandbox.plain import filters
+from sandbox.plain import filters, writing
 from sandbox.plain.filters import InvalidOptionError
-from sandbox.plain.rows import Row, Rows, UnknownSetError, entity_set
+from sandbox.plain.rows import Row, Rows, UnknownSetError, entity_set, key_of
 from sandbox.plain.tables import METADATA, SETS, EntitySet
+from sandbox.plain.writing import RefusedError
 
 PREFIX = "/odata"
+_JSON = "application/json;odata.metadata=minimal"
+
+# Of the metadata document.
+ETAG = 'W/"1"'
 
 _OPTIONS = frozenset(
     {
@@ -66,17 +71,67 @@ class Service:
             return self._refusal(404, f"There is no {error}.")
         except InvalidOptionError as error:
             return self._refusal(400, f"Not understood: {error}.")
+        except RefusedError as error:
+            return self._refusal(error.status, str(error))
+
+    def write(
+        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """Answer a request that changes something, below the service's root."""
+        path = unquote(urlsplit(target).path.removeprefix(PREFIX)).strip("/")
+        try:
+            with self.rows.lock:
+                return self._written(method, path, headers, body)
+        except UnknownSetError as error:
+            return self._refusal(404, f"There is no {error}.")
+        except RefusedError as error:
+            return self._refusal(error.status, str(error))
+
+    def _written(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        keyed, if_match = writing.split_key(path), headers.get("If-Match")
+        if keyed is None and method == "POST":
+            kind = entity_set(path)
+            key = writing.create(self.rows, kind, writing.row_values(body))
+            return self._row(kind, key, headers, status=201)
+        if keyed is None or method not in {"PATCH", "DELETE"}:
+            raise RefusedError(405, f"There is no {method} here.")
+        kind = entity_set(keyed[0])
+        own = writing.read_key(kind, keyed[1])
+        if method == "DELETE":
+            writing.delete(self.rows, kind, own, if_match=if_match)
+            return self._made(b"", "", status=204)
+        values = writing.row_values(body)
+        key, was_there = writing.update(self.rows, kind, own, values, if_match=if_match)
+        return self._row(kind, key, headers, status=200 if was_there else 201)
+
+    def _row(
+        self, kind: EntitySet, key: str, headers: Mapping[str, str], *, status: int
+    ) -> Answer:
+        """Answer with a row, or after a write without one if that is enough."""
+        etag = self.rows.etag(kind.name, key)
+        more = {} if etag is None else {"ETag": etag}
+        if status == 200 and "return=minimal" in headers.get("Prefer", ""):
+            return self._made(b"", "", status=204, headers=more)
+        row = self._wire(kind, (key, self.rows.all(kind.name)[key]), None)
+        context = f"{self.root}{PREFIX}/$metadata#{kind.name}/$entity"
+        body = _encode({"@odata.context": context, **row})
+        return self._made(body, _JSON, status=status, headers=more)
 
     def _answer(
         self, path: str, query: dict[str, str], headers: Mapping[str, str]
     ) -> Answer:
         if path == "$metadata":
-            return self._made(METADATA, "application/xml")
+            return self._metadata(headers)
         if path == "":
             sets = [{"name": name, "url": name} for name in SETS]
             return self._json({"@odata.context": "$metadata", "value": sets})
         if query.keys() - _OPTIONS:
             raise InvalidOptionError(", ".join(sorted(query.keys() - _OPTIONS)))
+        keyed = writing.split_key(path)
+        if keyed is not None:
+            return self._one(entity_set(keyed[0]), keyed[1], query)
         name, slash, rest = path.partition("/")
         if slash and rest != "$count":
             raise UnknownSetError(path)
@@ -85,6 +140,20 @@ class Service:
         if slash:
             return self._made(str(len(found)).encode(), "text/plain")
         return self._json(self._page(kind, found, query, headers))
+
+    def _one(self, kind: EntitySet, text: str, query: Mapping[str, str]) -> Answer:
+        key = key_of(kind, writing.read_key(kind, text))
+        row = self.rows.all(kind.name).get(key)
+        if row is None:
+            raise RefusedError(404, f"There is no such row of {kind.name}.")
+        chosen = query["$select"].split(",") if "$select" in query else None
+        return self._json(self._wire(kind, (key, row), chosen))
+
+    def _metadata(self, headers: Mapping[str, str]) -> Answer:
+        if headers.get("If-None-Match") == ETAG:
+            return Answer(status=304, headers={"ETag": ETAG})
+        answer = self._made(METADATA, "application/xml")
+        return replace(answer, headers={**answer.headers, "ETag": ETAG})
 
     def _found(
         self, kind: EntitySet, query: Mapping[str, str]
@@ -143,16 +212,24 @@ class Service:
         return self._made(_encode(error), "application/json", status=status)
 
     def _json(self, document: Mapping[str, Any]) -> Answer:
-        return self._made(_encode(document), "application/json;odata.metadata=minimal")
+        return self._made(_encode(document), _JSON)
 
-    def _made(self, body: bytes, kind: str, *, status: int = 200) -> Answer:
+    def _made(
+        self,
+        body: bytes,
+        kind: str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] = {},
+    ) -> Answer:
         now = self.rows.clock().astimezone(UTC)
-        headers = {
+        made = {
             "Content-Type": kind,
             "OData-Version": "4.0",
             "Date": format_datetime(now, usegmt=True),
+            **headers,
         }
-        return Answer(status=status, headers=headers, body=body)
+        return Answer(status=status, headers=made, body=body)
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:

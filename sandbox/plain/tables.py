@@ -6,7 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from defusedxml import ElementTree
+
 METADATA = (Path(__file__).parent / "metadata.xml").read_bytes()
+
+_EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
+
+
+def _declared() -> Mapping[str, tuple[str, ...]]:
+    """Return the properties of each set's own type and of those it inherits from."""
+    root = ElementTree.fromstring(METADATA)
+    kinds = {kind.get("Name"): kind for kind in root.iter(f"{_EDM}EntityType")}
+
+    def properties(name: str) -> tuple[str, ...]:
+        kind = kinds[name.rpartition(".")[2]]
+        base = kind.get("BaseType")
+        own = (str(found.get("Name")) for found in kind.iter(f"{_EDM}Property"))
+        return (*(properties(base) if base else ()), *own)
+
+    return {
+        str(found.get("Name")): properties(str(found.get("EntityType")))
+        for found in root.iter(f"{_EDM}EntitySet")
+    }
+
+
+DECLARED = _declared()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

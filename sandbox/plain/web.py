@@ -11,7 +11,6 @@ Below `/_plain`, with the header `Authorization: Bearer sandbox`:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from werkzeug.wrappers import Request, Response
 
-from sandbox.application import CUT_AFTER
 from sandbox.controls import TOKEN
-from sandbox.faults import Fault, Faults, InvalidFaultError, read_fault
+from sandbox.faults import Faults, InvalidFaultError, read_fault
+from sandbox.going_wrong import answered
 from sandbox.plain.rows import Rows, UnknownSetError
 from sandbox.plain.service import Service
 from sandbox.plain.tables import SETS
@@ -54,23 +53,21 @@ class PlainApplication:
             return Response("ok\n", mimetype="text/plain")
         if request.path.startswith(PREFIX):
             return self._control(request)
-        fault = self._faults.take(request.method, request.full_path.rstrip("?"))
-        if fault is not None:
-            time.sleep(fault.delay_seconds)
-            if fault.cut_after is not None:
-                request.environ[CUT_AFTER] = fault.cut_after
-        response = self._answer(request, fault)
-        if fault is not None:
-            response.headers.update(fault.headers)
-        return response
+        place = request.full_path.rstrip("?")
+        fault = self._faults.take(request.method, place, request.get_data())
+        if fault is None:
+            return self._answer(request)
+        return answered(request, fault, self._answer)
 
-    def _answer(self, request: Request, fault: Fault | None) -> Response:
-        if fault is not None and fault.status is not None:
-            return Response(fault.body, status=fault.status)
-        if request.method != "GET":
-            return Response("Only GET.\n", status=405)
+    def _answer(self, request: Request) -> Response:
         target = f"{request.path}?{request.query_string.decode()}"
-        answer = self._service.get(target, headers=dict(request.headers))
+        headers = dict(request.headers)
+        if request.method == "GET":
+            answer = self._service.get(target, headers=headers)
+        else:
+            answer = self._service.write(
+                request.method, target, headers=headers, body=request.get_data()
+            )
         return Response(answer.body, status=answer.status, headers=dict(answer.headers))
 
     def _control(self, request: Request) -> Response:

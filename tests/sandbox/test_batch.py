@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import pytest
 
+from sandbox.contoso.people import PEOPLE_BY_KEY
+
 NOBODY = "00000000-0000-0000-0000-000000000009"
 ROOT = "/api/data/v9.2"
 
@@ -158,3 +160,29 @@ def test_versions_and_keys_hold_within_a_batch(contoso):
     )
 
     assert statuses(answer) == [204, 412]
+
+
+def test_only_the_batch_says_who_is_impersonated(contoso):
+    ada, hedy = PEOPLE_BY_KEY["ada"], PEOPLE_BY_KEY["hedy"]
+    named = part(
+        "POST",
+        "accounts",
+        {"name": "Whose?"},
+        Prefer="return=representation",
+        CallerObjectId=hedy.object_id,
+    )
+
+    alone = bodies(post(contoso, change_set(named)))[0]
+    within = bodies(post(contoso, change_set(named), CallerObjectId=ada.object_id))[0]
+
+    assert alone["_createdby_value"] == PEOPLE_BY_KEY["waystation"].id
+    assert within["_createdby_value"] == ada.id
+
+
+def test_a_change_set_that_fails_names_the_part(contoso):
+    first = part("POST", "accounts", {"name": "Undone"}, Content_ID="1")
+    second = part("POST", "accounts", {"nosuch": 1}, Content_ID="2")
+
+    answer = post(contoso, change_set(first, second))
+
+    assert re.findall(r"Content-ID: (\d)", answer.text) == ["2"]

@@ -113,3 +113,30 @@ def test_a_fault_is_answered_once(running):
     answers = [ask(running, "/odata/Notes").status_code for _ in range(2)]
 
     assert answers == [503, 200]
+
+
+def test_a_row_is_written_under_its_version(running):
+    made = ask(running, PRODUCTS, "POST", json={"ID": 800, "Name": "Lamp"})
+    path, etag = f"{PRODUCTS}(800)", made.headers["ETag"]
+
+    blind = ask(running, path, "PATCH", json={"Name": "x"})
+    first = ask(
+        running, path, "PATCH", json={"Name": "Chair"}, headers={"If-Match": etag}
+    )
+    late = ask(running, path, "DELETE", headers={"If-Match": etag})
+    gone = ask(running, path, "DELETE", headers={"If-Match": first.headers["ETag"]})
+
+    assert (made.status_code, blind.status_code) == (201, 428)
+    assert (first.status_code, first.json()["Name"]) == (200, "Chair")
+    assert (late.status_code, gone.status_code) == (412, 204)
+    assert ask(running, path).status_code == 404
+
+
+def test_a_change_without_condition_makes_the_row(running):
+    path = "/odata/Customers('new''one')"
+
+    refused = ask(running, path, "PATCH", json={"Name": "x"}, headers={"If-Match": "*"})
+    made = ask(running, path, "PATCH", json={"Name": "x"})
+
+    assert (refused.status_code, made.status_code) == (404, 201)
+    assert ask(running, path).json()["Code"] == "new'one"

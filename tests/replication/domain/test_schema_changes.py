@@ -53,6 +53,11 @@ CASES = {
         (Describe(("phone.secured",)),),
         "none",
     ),
+    "a column is closed": (
+        with_columns(replace(PHONE, creatable=False, updatable=False)),
+        (Describe(("phone.creatable", "phone.updatable")),),
+        "none",
+    ),
     "another privilege": (
         replace(STORED, read_privilege="prvReadActivity"),
         (Describe(("read_privilege",)),),

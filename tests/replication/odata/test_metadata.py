@@ -251,6 +251,21 @@ def test_columns_that_no_row_carries_are_left_out(columns_of):
     )
 
 
+def test_what_may_be_written_is_known_for_creations_and_for_updates(columns_of):
+    columns = columns_of(
+        attribute("createdon", "DateTime", IsValidForCreate=False),
+        attribute("taskid", "Uniqueidentifier", IsValidForUpdate=False),
+        attribute("customerid", "Customer", IsValidForUpdate=False),
+        attribute("name", "String"),
+    )
+
+    closed = {c.name: (c.creatable, c.updatable) for c in columns}
+    assert closed["createdon"] == (False, True)
+    assert closed["taskid"] == closed["customerid"] == (True, False)
+    assert closed["customerid__type"] == (True, False)
+    assert closed["name"] == (True, True)
+
+
 def test_a_secured_column_is_known_as_such_and_so_is_its_companion(columns_of):
     columns = columns_of(
         attribute("creditlimit", "Money", IsSecured=True),
