@@ -25,7 +25,8 @@ test: .venv/up-to-date ## The whole suite, on servers of its own; T=path narrows
 soak: .venv/up-to-date ## Many more random lives, every seeded bug, filters; SEED=…
 	$(RUN) -m tests.oracle.run --runs 2000 --steps 50 --faults --seed $(SEED)
 	ORACLE_BUGS=all $(RUN) -m pytest -n 2 --dist worksteal tests/oracle/test_seeded_bugs.py
-	PULLING_BUGS=all $(RUN) -m pytest -n 2 --dist worksteal tests/replication/pulling
+	$(RUN) -m tests.replication.pulling.run --runs 1000 --faults --seed $(SEED)
+	PULLING_BUGS=all PULLING_KILLS=all $(RUN) -m pytest -n 2 --dist worksteal -rP tests/replication/pulling
 	$(RUN) -m tests.oracle.filter_soak --pairs 100000 --seed $(SEED)
 
 bench: .venv/up-to-date ## Figures per CPU-second; ONLY=delta_10, JSON=1

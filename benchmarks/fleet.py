@@ -9,14 +9,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from benchmarks import neighbours
+from benchmarks import fleet_run, neighbours
 from benchmarks.figures import Figure, expect
 from benchmarks.world import World
 
 if TYPE_CHECKING:
     from provisioning.models import Organization, SourceBudget
 
-FIGURES = ("dispatch_tick_20k_items", "dispatch_tick_all_due", "noisy_org_delay")
+FIGURES = (
+    "dispatch_tick_20k_items",
+    "dispatch_tick_all_due",
+    "noisy_org_delay",
+    "fleet_change_delay",
+    "fleet_item_run",
+)
 ORGANIZATIONS = 1_000
 TABLES = 20
 INTERVAL = timedelta(seconds=600)
@@ -27,7 +33,8 @@ def figures(world: World) -> Iterator[Figure]:
     """dispatch_tick_20k_items: what is due of 20,000 items, and one of them claimed.
 
     dispatch_tick_all_due is the same after an outage, for comparison.
-    noisy_org_delay: what the others lose when one source throttles and one hangs.
+    noisy_org_delay: what the others lose when one source throttles, or hangs.
+    fleet_change_delay, fleet_item_run: all of them pulled for some minutes.
     """
     if world.wants(FIGURES[0]) or world.wants(FIGURES[1]):
         _register()
@@ -37,6 +44,9 @@ def figures(world: World) -> Iterator[Figure]:
         _forget()
     if world.wants(FIGURES[2]):
         yield neighbours.figure(FIGURES[2], world)
+        _forget()
+    if world.wants(FIGURES[3]) or world.wants(FIGURES[4]):
+        yield from fleet_run.figures(world, late=FIGURES[3], cost=FIGURES[4])
 
 
 def _register() -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks import fleet, large, many, pulling, segments, serving, visibility
+from benchmarks import (
+    fleet,
+    large,
+    many,
+    pulling,
+    segments,
+    serving,
+    uploading,
+    visibility,
+    write_back,
+)
 from benchmarks.figures import Figure
 from benchmarks.world import World
 
@@ -32,6 +42,8 @@ GROUPS: Mapping[str, Group] = {
     "segments": Group(segments.FIGURES, segments.figures),
     "many": Group(many.FIGURES, many.figures),
     "fleet": Group(fleet.FIGURES, fleet.figures),
+    "uploading": Group(uploading.FIGURES, uploading.figures),
+    "writing": Group(write_back.FIGURES, write_back.figures),
     "large": Group(large.FIGURES, large.figures),
     "visibility": Group(visibility.FIGURES, visibility.figures),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -61,23 +61,31 @@ def _downloaded(phone: Phone) -> str:
 def _copies(world: World, loaded: UUID, names: list[str]) -> list[UUID]:
     """Organizations with databases of their own, copied from one that is loaded.
 
-    Provisioning finds the database made already and gives it its role; loading a
-    hundred over HTTP would take minutes, and the poll cannot tell the difference.
+    Loading a hundred over HTTP would take minutes, and the poll cannot tell the
+    difference.
+    """
+    from provisioning.models import Organization
+
+    described = [world.described(name) for name in names]
+    copied(Organization.objects.get(pk=loaded), described)
+    return [made.id for made in described]
+
+
+def copied(template: Organization, described: Sequence[Organization]) -> None:
+    """Save these organizations, and copy their databases from that of another.
+
+    Provisioning finds the database made already and gives it its role.
     """
     from django.conf import settings
 
-    from provisioning.models import Organization
     from provisioning.services import staging_databases
 
-    template = Organization.objects.get(pk=loaded)
-    copies = []
     with psycopg.connect(settings.STAGING_SERVER_URL, autocommit=True) as admin:
         # What its role owns is handed on in each copy, and the database is not.
         _execute(
             admin, "ALTER DATABASE {} OWNER TO CURRENT_USER", template.database_name
         )
-        for name in names:
-            made = world.described(name)
+        for made in described:
             made.save(force_insert=True)
             staging_databases.assign(made)
             _execute(
@@ -88,14 +96,12 @@ def _copies(world: World, loaded: UUID, names: list[str]) -> list[UUID]:
             )
             staging_databases.create(made)
             _hand_over(template, made)
-            copies.append(made.id)
         _execute(
             admin,
             "ALTER DATABASE {} OWNER TO {}",
             template.database_name,
             template.role_name,
         )
-    return copies
 
 
 def _hand_over(template: Organization, made: Organization) -> None:

@@ -87,6 +87,19 @@ class Editor:
             )
             answer.raise_for_status()
 
+    @contextlib.contextmanager
+    def slowed(self, seconds: float) -> Iterator[None]:
+        """Let every answer below the endpoint wait so long, until the block ends."""
+        fault = {"path": "/api/data/", "times": 1_000_000, "delay_seconds": seconds}
+        with local_session(ca=self.ca) as session:
+            session.headers["Authorization"] = "Bearer sandbox"
+            faults = f"{self.url}/_sandbox/faults"
+            session.post(faults, json=fault, timeout=10).raise_for_status()
+            try:
+                yield
+            finally:
+                session.delete(faults, timeout=10).raise_for_status()
+
     @property
     def _accounts(self) -> str:
         return f"{self.url}/api/data/v9.2/accounts"

@@ -90,6 +90,9 @@ class Phone:
             query += f"&checkpoint={checkpoint}"
         return self._call("GET", f"{self.path}/changes?{query}", coding=self._coding)
 
+    def upload(self, body: str) -> Answered:
+        return self._call("POST", f"{self.path}/mutations", body)
+
     def download(self) -> tuple[int, str]:
         """Rows and last checkpoint of everything, over as many answers as it takes."""
         checkpoint: str | None = None

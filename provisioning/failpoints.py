@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 
 # Hits per name in this process; only filled while a failure is asked for.
 _hits: dict[str, int] = {}
@@ -17,9 +18,12 @@ def reach(name: str) -> None:
     wanted = os.environ.get("WAYSTATION_FAIL")
     if wanted is None:
         return
-    wanted_name, _, nth = wanted.rpartition(":")
-    if wanted_name != name:
-        return
     _hits[name] = _hits.get(name, 0) + 1
-    if _hits[name] == int(nth):
+    wanted_name, _, nth = wanted.rpartition(":")
+    if wanted_name == name and _hits[name] == int(nth):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hits() -> Mapping[str, int]:
+    """How often each place was reached; nothing unless a failure is asked for."""
+    return _hits

@@ -10,6 +10,18 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from provisioning.budget_models import SourceBudget, SourceSlot
+
+__all__ = [
+    "AuditEntry",
+    "DatabaseServer",
+    "Organization",
+    "ProvisioningEvent",
+    "SourceBudget",
+    "SourceSlot",
+    "WorkItem",
+]
+
 UNIQUE_NAME_PATTERN = r"^[a-z0-9-]{3,40}$"
 
 
@@ -37,78 +49,6 @@ class DatabaseServer(models.Model):
     @property
     def admin_url_identity(self) -> str:
         return f"database_server:{self.pk}:admin_url"
-
-
-class SourceBudget(models.Model):
-    """What one source bears of one of our identities; all workers share it.
-
-    Organizations that sign in at the same source as the same application have one
-    budget together, because the source counts their requests together.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    # A digest of origin and identity, without any secret.
-    key = models.CharField(max_length=64)
-    origin = models.CharField(max_length=300)
-    # Requests that may be in flight; its whole part is what counts.
-    window = models.FloatField(default=2, db_default=2)
-    # Requests a second for each that may be in flight; null: as fast as they come.
-    pace = models.FloatField(null=True, blank=True)
-    # Answers in a row without trouble, since the window changed.
-    streak = models.PositiveIntegerField(default=0, db_default=0)
-    changed_at = models.DateTimeField(db_default=Now())
-    # The source asked for patience until then.
-    paused_until = models.DateTimeField(null=True, blank=True)
-    # The breaker: open until then, afterwards one worker may try.
-    failures = models.PositiveIntegerField(default=0, db_default=0)
-    trips = models.PositiveIntegerField(default=0, db_default=0)
-    open_until = models.DateTimeField(null=True, blank=True)
-    last_trouble = models.CharField(
-        max_length=60, blank=True, default="", db_default=""
-    )
-
-    requests = models.BigIntegerField(default=0, db_default=0)
-    throttled = models.BigIntegerField(default=0, db_default=0)
-    throttled_seconds = models.FloatField(default=0, db_default=0)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["key"], name="provisioning_one_budget_per_source_and_identity"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.origin
-
-
-class SourceSlot(models.Model):
-    """A place for one request in flight; whoever holds it lets go, or is forgotten."""
-
-    id = models.BigAutoField(primary_key=True)
-    budget = models.ForeignKey(
-        SourceBudget, on_delete=models.CASCADE, related_name="slots"
-    )
-    number = models.PositiveSmallIntegerField()
-    holder = models.UUIDField(null=True, blank=True)
-    held_until = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["budget", "number"], name="provisioning_one_slot_per_number"
-            ),
-        ]
-        indexes = [
-            models.Index(
-                fields=["holder"],
-                condition=Q(holder__isnull=False),
-                name="provisioning_slot_held",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.budget} {self.number}"
 
 
 class Organization(models.Model):
@@ -282,6 +222,9 @@ class WorkItem(models.Model):
     class Kind(models.TextChoices):
         METADATA = "metadata", _("metadata")
         TABLE = "table", _("table")
+        PART = "part", _("part")
+        # Edits of devices, on their way to the source.
+        UPLOADS = "uploads", _("uploads")
 
     class State(models.TextChoices):
         DUE = "due", _("due")
@@ -301,12 +244,16 @@ class WorkItem(models.Model):
     )
     kind = models.CharField(max_length=10, choices=Kind.choices)
     table = models.CharField(max_length=128, blank=True, default="")
+    # Which range of a large table's rows; 0 for everything else.
+    part = models.PositiveIntegerField(default=0, db_default=0)
     mandatory = models.BooleanField(default=False)
     interval = models.DurationField()
     next_due_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=10, choices=State.choices, default=State.DUE)
     # Somebody wants a run that begins later than the one that is going on.
     run_again = models.BooleanField(default=False)
+    # Somebody is about to leave work: a run has to begin by then, whatever ends before.
+    expected_by = models.DateTimeField(null=True, blank=True)
     resync_requested = models.BooleanField(default=False)
     # An operator has looked at the source: the next full load may delete any share.
     sweep_accepted = models.BooleanField(default=False, db_default=False)
@@ -330,19 +277,30 @@ class WorkItem(models.Model):
     requests = models.BigIntegerField(default=0, db_default=0)
     throttled_seconds = models.FloatField(default=0, db_default=0)
 
+    # Of uploads: the edits that waited after the last run, and since when the oldest.
+    waiting = models.BigIntegerField(default=0, db_default=0)
+    waiting_since = models.DateTimeField(null=True, blank=True)
+
     # What the source said of the table's size, and when it was asked.
     source_rows = models.BigIntegerField(null=True, blank=True)
     source_rows_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [
+            ("view_uploaded_values", _("Can see the values of devices' edits")),
+        ]
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "kind", "table"],
-                name="provisioning_one_work_item_per_table",
+                fields=["organization", "kind", "table", "part"],
+                name="provisioning_one_work_item_per_part",
             ),
             models.CheckConstraint(
-                condition=Q(kind="table") ^ Q(table=""),
-                name="provisioning_only_table_items_name_a_table",
+                condition=Q(kind__in=["table", "part"]) ^ Q(table=""),
+                name="provisioning_work_on_a_table_names_it",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="part") ^ Q(part=0),
+                name="provisioning_only_parts_have_numbers",
             ),
             models.CheckConstraint(
                 condition=Q(state="leased", leased_until__isnull=False)
@@ -369,7 +327,7 @@ class WorkItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.table}".rstrip()
+        return f"{self.kind} {self.table} {self.part or ''}".rstrip()
 
 
 class AuditEntry(models.Model):

@@ -158,6 +158,8 @@ class FakeDataverse:
         # Answers given instead of the next ones, oldest first.
         self.scripted: list[Reply] = []
         self.requests: list[str] = []
+        # Conditions on versions are answered with all rows.
+        self.ignores_ranges = False
 
     def source(self, *, page_size: int = 5000) -> ODataSource:
         return ODataSource(
@@ -199,6 +201,8 @@ class FakeDataverse:
             return self.scripted.pop(0)
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path.endswith("/$count"):
+            return self._count(parts.path.split("/")[-2])
         entity_set, _, key = parts.path.rsplit("/", 1)[1].rstrip(")").partition("(")
         table = next(
             t for t in self._tables.values() if t.definition.entity_set == entity_set
@@ -206,11 +210,39 @@ class FakeDataverse:
         if key:
             return _row(table, key)
         size = int(headers["Prefer"].split("maxpagesize=")[1].split(",")[0])
+        if "versionnumber" in query.get("$orderby", ""):
+            return _json(self._ordered(table, url, query, size))
         if "$filter" in query:
             return _json({"value": self._named(table, query["$filter"])})
         if "$deltatoken" in query and int(query["$deltatoken"]) < self.oldest_token:
             return _expired()
         return _json(self._page(table, url, query, size))
+
+    def _count(self, entity_set: str) -> Reply:
+        (rows,) = (
+            table.rows
+            for table in self._tables.values()
+            if table.definition.entity_set == entity_set
+        )
+        headers = {"Content-Type": "text/plain"}
+        return Reply(status=200, headers=headers, body=str(len(rows)).encode())
+
+    def _ordered(
+        self, table: _Rows, url: str, query: dict[str, str], size: int
+    ) -> dict[str, Any]:
+        """Rows by version, of a range if one is asked for."""
+        after, upto = _range("" if self.ignores_ranges else query.get("$filter", ""))
+        found = [
+            (row["versionnumber"], self._wire(table.definition, row))
+            for row in table.rows.values()
+            if after < row["versionnumber"] <= upto
+        ]
+        found.sort(key=lambda one: one[0], reverse="desc" in query["$orderby"])
+        size = min(size, int(query.get("$top", size)))
+        answer: dict[str, Any] = {"value": [wire for _, wire in found[:size]]}
+        if len(found) > size and "$top" not in query:
+            answer["@odata.nextLink"] = f"{url}&$skiptoken={size}"
+        return answer
 
     def _named(self, table: _Rows, condition: str) -> list[dict[str, Any]]:
         """The rows that a condition names by their GUIDs."""
@@ -227,11 +259,12 @@ class FakeDataverse:
         page, rest = items[:size], items[size:]
         base = url.split("?")[0]
         answer: dict[str, Any] = {"value": [item for _, item in page]}
+        select = f"$select={query['$select']}&" if "$select" in query else ""
         if rest:
             place = f"{since}!{upto}!{page[-1][0]}"
-            answer["@odata.nextLink"] = f"{base}?$skiptoken={place}"
+            answer["@odata.nextLink"] = f"{base}?{select}$skiptoken={place}"
         elif table.definition.tracked:
-            answer["@odata.deltaLink"] = f"{base}?$deltatoken={upto}"
+            answer["@odata.deltaLink"] = f"{base}?{select}$deltatoken={upto}"
         return answer
 
     def _items(
@@ -257,6 +290,14 @@ class FakeDataverse:
             wire_name(column): row.get(column.name) for column in definition.columns
         }
         return {"@odata.etag": f'W/"{row["versionnumber"]}"', **wire}
+
+
+def _range(condition: str) -> tuple[int, int]:
+    """The bounds of `versionnumber gt … and versionnumber le …`."""
+    found = re.fullmatch(
+        r"versionnumber gt (-?\d+) and versionnumber le (\d+)", condition
+    )
+    return (int(found[1]), int(found[2])) if found else (-1, 2**63)
 
 
 def _wire_name(column: ColumnDef) -> str:

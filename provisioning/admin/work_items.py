@@ -90,6 +90,8 @@ class WorkItemAdmin(ReadOnly):
 
     @admin.display(description=_("work item"), ordering="table")
     def name(self, item: WorkItem) -> str:
+        if item.part:
+            return f"{item.table} · {item.part}"
         return item.table or item.get_kind_display()
 
     @admin.display(description=_("state"), ordering="state")

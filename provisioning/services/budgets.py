@@ -22,14 +22,14 @@ from provisioning.domain import budgets
 from provisioning.domain.budgets import Standing, Trouble
 from provisioning.models import Organization, SourceBudget, SourceSlot, WorkItem
 
-# Sources that nobody may ask now: paused, broken, or with all their slots taken.
-# While the breaker is half open, only the first slot counts. Their ids; none is
-# null.
+# Sources that nobody may ask now: paused, broken, or with all their slots taken; the
+# last ones may still be asked by uploads, which have a slot more. While the breaker is
+# half open, only the first slot counts. None of the ids is null.
 SHUT = """
-SELECT b.id FROM provisioning_sourcebudget b
+SELECT b.id, false AS is_full FROM provisioning_sourcebudget b
 WHERE b.paused_until > statement_timestamp() OR b.open_until > statement_timestamp()
 UNION ALL
-SELECT b.id
+SELECT b.id, true
 FROM provisioning_sourceslot k JOIN provisioning_sourcebudget b ON b.id = k.budget_id
 WHERE k.holder IS NOT NULL AND k.held_until > statement_timestamp()
   AND k.number < CASE WHEN b.open_until IS NULL THEN floor(b.window) ELSE 1 END
@@ -39,7 +39,7 @@ HAVING count(*) >= CASE WHEN b.open_until IS NULL THEN floor(b.window) ELSE 1 EN
 
 _TAKE = """
 WITH budget AS (
-    SELECT id, pace,
+    SELECT id, pace, "window",
            CASE WHEN open_until IS NULL
                 THEN floor("window") + %(reserve)s ELSE 1 END AS allowed
     FROM provisioning_sourcebudget
@@ -47,7 +47,7 @@ WITH budget AS (
       AND (paused_until <= statement_timestamp()) IS NOT FALSE
       AND (open_until <= statement_timestamp()) IS NOT FALSE
 ), free AS (
-    SELECT k.id, budget.pace
+    SELECT k.id, budget.pace, budget."window"
     FROM provisioning_sourceslot k JOIN budget ON k.budget_id = budget.id
     WHERE k.number < budget.allowed
       AND (k.held_until <= statement_timestamp()) IS NOT FALSE
@@ -57,7 +57,7 @@ WITH budget AS (
 UPDATE provisioning_sourceslot k
 SET holder = %(holder)s, held_until = statement_timestamp() + %(hold)s
 FROM free WHERE k.id = free.id
-RETURNING k.id, free.pace
+RETURNING k.id, free.pace, free."window"
 """
 
 # The slot, the item's counters and the source's, in one round trip. A success closes
@@ -95,6 +95,8 @@ class Slot:
     holder: UUID
     # Requests a second; None: as fast as they come.
     pace: float | None
+    # How many requests the source bears in flight.
+    window: float = budgets.FIRST_WINDOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +174,8 @@ def take(
         row = cursor.fetchone()
     if row is None:
         return None
-    return Slot(id=row[0], budget_id=budget_id, holder=holder, pace=row[1])
+    slot, pace, window = row
+    return Slot(id=slot, budget_id=budget_id, holder=holder, pace=pace, window=window)
 
 
 def renew(holder: UUID, *, hold: timedelta) -> None:

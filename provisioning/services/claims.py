@@ -33,44 +33,65 @@ class Lease:
     sweep_accepted: bool = False
     # The source has not been asked for long how many rows it has.
     size_wanted: bool = False
+    # Which part of the table; 0: the table itself.
+    part: int = 0
 
+
+# Items of one lane are capped together.
+_LANE = (
+    "CASE WHEN w.part > 0 THEN 'part' WHEN w.kind = 'uploads' THEN 'uploads'"
+    " ELSE 'other' END"
+)
 
 # Organizations that hold the fewest leases go first, then those served longest
 # ago. The counts are read without locks: two claims at the same instant may
 # overshoot the cap by one, which is cheaper than claims that wait in a line.
 # last_served_at is left alone when somebody else holds the organization's row,
 # so that a claim never waits. Sources that are shut take nobody's turn.
+# Parts of a load have a cap of their own: the source's budget bounds them, and tables of
+# the same organization must not wait until all parts are read. The edits of its devices
+# wait for neither: there is one item of them, and inside the organization it goes first.
 # Items are looked at for the fairest organizations only: after an outage everything
 # is due, and sorting it for each claim would cost more than the claim. They are
 # enough for every worker that claims in the same instant.
 _CLAIM = f"""
 WITH shut AS MATERIALIZED ({SHUT}), leased AS (
-    SELECT organization_id, count(*) AS items
+    SELECT organization_id, count(*) AS items,
+           count(*) FILTER (WHERE part > 0) AS parts,
+           count(*) FILTER (WHERE part = 0 AND kind <> 'uploads') AS others
     FROM provisioning_workitem WHERE state = 'leased' GROUP BY organization_id
 ), due AS (
-    SELECT organization_id, min(next_due_at) AS since
+    SELECT organization_id, {_LANE} AS lane, min(next_due_at) AS since
     FROM provisioning_workitem w
     WHERE w.state IN ('due', 'postponed')
       AND w.next_due_at <= statement_timestamp()
       AND (%(only)s::uuid IS NULL OR w.id = %(only)s::uuid)
-    GROUP BY organization_id
+    GROUP BY organization_id, lane
 ), fair AS MATERIALIZED (
-    SELECT o.id, coalesce(l.items, 0) AS items, o.last_served_at
+    SELECT o.id, due.lane, coalesce(l.items, 0) AS items, o.last_served_at
     FROM due
     JOIN provisioning_organization o ON o.id = due.organization_id
     LEFT JOIN leased l ON l.organization_id = o.id
     WHERE o.state = ANY(%(working)s)
-      AND coalesce(l.items, 0) < %(cap)s
-      AND NOT EXISTS (SELECT FROM shut WHERE shut.id = o.budget_id)
-    ORDER BY coalesce(l.items, 0), o.last_served_at NULLS FIRST, due.since, o.id
+      AND CASE due.lane WHEN 'part' THEN coalesce(l.parts, 0) < %(parts_cap)s
+                        WHEN 'other' THEN coalesce(l.others, 0) < %(cap)s
+                        ELSE true END
+      AND NOT EXISTS (
+          SELECT FROM shut WHERE shut.id = o.budget_id
+          AND (due.lane <> 'uploads' OR NOT shut.is_full)
+      )
+    ORDER BY coalesce(l.items, 0), o.last_served_at NULLS FIRST,
+             due.lane <> 'uploads', due.since, o.id
     LIMIT {FAIREST}
 ), candidate AS (
     SELECT w.id, w.organization_id
-    FROM fair JOIN provisioning_workitem w ON w.organization_id = fair.id
+    FROM fair JOIN provisioning_workitem w
+        ON w.organization_id = fair.id AND {_LANE} = fair.lane
     WHERE w.state IN ('due', 'postponed')
       AND w.next_due_at <= statement_timestamp()
       AND (%(only)s::uuid IS NULL OR w.id = %(only)s::uuid)
-    ORDER BY fair.items, fair.last_served_at NULLS FIRST, w.next_due_at, w.id
+    ORDER BY fair.items, fair.last_served_at NULLS FIRST,
+             fair.lane <> 'uploads', w.next_due_at, w.id
     LIMIT 1
     FOR UPDATE OF w SKIP LOCKED
 ), served AS (
@@ -94,7 +115,8 @@ FROM candidate
 WHERE w.id = candidate.id
 RETURNING w.id, w.organization_id, w.kind, w."table", w.epoch, w.attempts,
           w.resync_requested, w.completed_once, w.sweep_accepted,
-          (w.source_rows_at > statement_timestamp() - %(size_age)s) IS NOT TRUE
+          (w.source_rows_at > statement_timestamp() - %(size_age)s) IS NOT TRUE,
+          w.part
 """
 
 
@@ -106,6 +128,7 @@ def claim(*, lease: timedelta, only: UUID | None = None) -> Lease | None:
     parameters: dict[str, Any] = {
         "working": sorted(WORKING),
         "cap": settings.ORGANIZATION_CONCURRENCY,
+        "parts_cap": settings.PARTS_AT_ONCE,
         "only": only,
         "lease": lease,
         "size_age": SIZE_AGE,
@@ -126,4 +149,5 @@ def claim(*, lease: timedelta, only: UUID | None = None) -> Lease | None:
         completed_once=row[7],
         sweep_accepted=row[8],
         size_wanted=row[9],
+        part=row[10],
     )

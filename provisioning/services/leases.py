@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Greatest, Least, Now
 
 from project.errors import (
     MisconfiguredError,
@@ -42,6 +42,7 @@ __all__ = [
     "accept_sweep",
     "claim",
     "finish",
+    "finish_part",
     "outrun",
     "pause",
     "postpone",
@@ -80,16 +81,24 @@ def renew(held: Lease, *, lease: timedelta) -> None:
     _change(held, leased_until=Now() + lease)
 
 
-def finish(held: Lease, *, pages: int = 0, changes: int = 0) -> None:
-    """Record a success; the item is due again after its interval.
+def finish(
+    held: Lease,
+    *,
+    pages: int = 0,
+    changes: int = 0,
+    next_in: timedelta | None = None,
+) -> None:
+    """Record a success; the item is due again after its interval, or after `next_in`.
 
     The pages and changes that it brought are added to the item's totals.
 
     :raises LeaseLostError: the lease was lost.
     """
+    latest = Now() + (F("interval") if next_in is None else next_in)
     next_due_at = Case(
         When(run_again=True, then=Now()),
-        default=Now() + F("interval"),
+        When(expected_by__gt=Now(), then=Least(latest, F("expected_by"))),
+        default=latest,
         output_field=DateTimeField(),
     )
     _change(
@@ -102,6 +111,32 @@ def finish(held: Lease, *, pages: int = 0, changes: int = 0) -> None:
         completed_once=True,
         sweep_accepted=False,
     )
+
+
+@transaction.atomic
+def finish_part(held: Lease, *, pages: int = 0, changes: int = 0) -> None:
+    """Forget a part that was read, and let its table go on.
+
+    What the part has cost is added to the table's totals.
+
+    :raises LeaseLostError: the lease was lost.
+    """
+    item = _held(held).select_for_update().first()
+    if item is None:
+        raise _lost(held)
+    table = WorkItem.objects.filter(
+        organization=held.organization_id,
+        kind=WorkItem.Kind.TABLE,
+        table=held.table,
+    )
+    table.update(
+        **_more(pages=item.pages + pages, changes=item.changes + changes),
+        failures=F("failures") + item.failures,
+        requests=F("requests") + item.requests,
+        throttled_seconds=F("throttled_seconds") + item.throttled_seconds,
+    )
+    make_due(table)
+    item.delete()
 
 
 def yield_back(held: Lease, *, pages: int = 0, changes: int = 0) -> None:

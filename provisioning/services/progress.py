@@ -17,6 +17,9 @@ from provisioning.services.leases import Lease
 
 _State = Organization.State
 
+# Parts do not recur.
+_PART_INTERVAL = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTable:
@@ -49,10 +52,30 @@ def metadata_loaded(organization_id: UUID, *, tables: Sequence[PlannedTable]) ->
             for table in sorted(tables, key=lambda table: table.name)
         ],
         update_conflicts=True,
-        unique_fields=["organization", "kind", "table"],
+        unique_fields=["organization", "kind", "table", "part"],
         update_fields=["interval", "mandatory"],
     )
     advance(organization)
+
+
+def parts_planned(held: Lease, parts: Sequence[int]) -> None:
+    """Create the work items of a table's parts that are missing, due now.
+
+    Safe to repeat.
+    """
+    WorkItem.objects.bulk_create(
+        [
+            WorkItem(
+                organization_id=held.organization_id,
+                kind=WorkItem.Kind.PART,
+                table=held.table,
+                part=part,
+                interval=_PART_INTERVAL,
+            )
+            for part in parts
+        ],
+        ignore_conflicts=True,
+    )
 
 
 @transaction.atomic

@@ -21,7 +21,7 @@ from provisioning.domain.retries import RetryAfter, after_failure, transient_del
 from provisioning.domain.states import STEPPING
 from provisioning.failpoints import reach
 from provisioning.models import AuditEntry, Organization, WorkItem
-from provisioning.services import staging_databases
+from provisioning.services import staging_databases, uploads_due, waiting_files
 from provisioning.services.staging_databases import StagingServerBusyError
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ def _created(organization: Organization) -> None:
             "mandatory": True,
         },
     )
+    uploads_due.ensure(organization.id)
     _audit(organization, "created", {"database": organization.database_name})
 
 
@@ -107,6 +108,7 @@ def _remove(organization: Organization) -> None:
     # Nothing was assigned to one that goes before it was begun.
     if organization.server_id is not None:
         staging_databases.drop(organization)
+    waiting_files.remove_all(organization.id)
     reach("provisioning.dropped_for_good")
     _removed(organization)
 

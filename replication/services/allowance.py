@@ -95,6 +95,10 @@ class Allowance:
         """See `Observer.timed_out`."""
         self._tell(Trouble(kind=Kind.TIMED_OUT, took=took, retry_after=pause))
 
+    def lenient(self) -> Lenient:
+        """Watch requests that may take long without anything being wrong."""
+        return Lenient(self)
+
     def failed(self, took: timedelta, pause: timedelta | None) -> None:
         """See `Observer.failed`."""
         self._tell(Trouble(kind=Kind.FAILED, took=took, retry_after=pause))
@@ -114,6 +118,19 @@ class Allowance:
                 connection.close()
         _remember(self.slot.budget_id, shut_for)
         return shut_for
+
+
+class Lenient:
+    """Watches requests of which a slow one says nothing about the source."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.admit = allowance.admit
+        self.answered = allowance.answered
+        self.throttled = allowance.throttled
+        self.failed = allowance.failed
+
+    def timed_out(self, took: timedelta, pause: timedelta | None) -> None:
+        """See `Observer.timed_out`: to count a large table takes its time."""
 
 
 @contextmanager

@@ -54,18 +54,44 @@ def commit_page(
     :raises DefinitionMovedError: the page was read by a former definition.
     :raises SweepBrakeError: a full load would delete suspiciously many rows.
     """
+    if says_nothing(source, page):
+        return _pass(conn, source, page, epoch=epoch)
     while True:
         try:
             return _commit(
                 conn, source, page, codec, epoch=epoch, accepts_sweep=accepts_sweep
             )
-        except _PathsMovedError:
+        except PathsMovedError:
             # A rule begun meanwhile reaches rows by a column whose former values
             # were not noted: once more, with the rules that there are now.
             continue
 
 
-class _PathsMovedError(Exception):
+def says_nothing(source: SourceTable, page: Page) -> bool:
+    """Whether the page is a whole run without any change, as most are."""
+    is_idle = source.loading == "none" and source.served is None
+    is_run = source.cursor is not None and source.cursor.kind == "delta"
+    has_rows = page.rows or page.deletes or page.met or page.set_aside
+    return is_idle and is_run and page.is_last and not has_rows
+
+
+def _pass(
+    conn: psycopg.Connection, source: SourceTable, page: Page, *, epoch: int
+) -> Committed:
+    """Commit a run without changes: one statement, which holds the fence by itself."""
+    registry.pass_page(
+        conn,
+        source.definition.name,
+        following(page),
+        watermark=page.watermark,
+        epoch=epoch,
+        definition_rev=source.definition_rev,
+    )
+    failpoints.reach("page.committed")
+    return Committed(written=0, deleted=0, unchanged=0, is_last=True)
+
+
+class PathsMovedError(Exception):
     """More columns have to be watched than were."""
 
 
@@ -100,7 +126,7 @@ def _commit(
                 conn, source, watched=watched, accepts_any=accepts_sweep
             )
         if merged.touched or swept or completes:
-            _write_feed(conn, source, completes=completes, watched=watched)
+            write_feed(conn, source, completes=completes, watched=watched)
         if _takes_form(source, page):
             new_forms.tell_devices(conn, source)
         failpoints.reach("page.derived")
@@ -115,13 +141,17 @@ def _takes_form(source: SourceTable, page: Page) -> bool:
     return page.is_last and source.served is not None
 
 
-def _write_feed(
+def write_feed(
     conn: psycopg.Connection,
     source: SourceTable,
     *,
     completes: bool,
     watched: frozenset[str],
 ) -> None:
+    """Derive the feed of what the page has touched.
+
+    :raises PathsMovedError: the page has to be merged once more.
+    """
     if not source.is_complete and not completes:
         # Nobody sees a table before its first load is complete.
         return
@@ -129,7 +159,7 @@ def _write_feed(
     failpoints.reach("page.locked")
     living = rules.living(conn)
     if not dependants.watched(source.definition, living) <= watched:
-        raise _PathsMovedError
+        raise PathsMovedError
     derive.touched_rows(conn, source, living, completes=completes, held=held)
     clock.store(conn, held)
 
@@ -151,9 +181,8 @@ def _store_progress(
         registry.note_complete(conn, name)
         if source.loading == "full":
             registry.note_reconciled(conn, name)
-        if source.is_complete and (
-            source.cursor is None or source.cursor.kind == "next"
-        ):
+        has_run = source.cursor is None or source.cursor.kind == "next"
+        if source.is_repaired or (source.is_complete and has_run):
             forget_seen(conn, source)
 
 

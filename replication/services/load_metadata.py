@@ -25,7 +25,7 @@ from replication.source import Source
 from replication.staging import connections, metadata_age, registry
 
 # Rises when metadata is read in another way, so that it is read again.
-_READER = "1"
+_READER = "2"
 
 
 class UnknownTablesError(MisconfiguredError):
@@ -49,8 +49,9 @@ def load_metadata(organization: Organization, source: Source) -> None:
     wanted = tuple(dict.fromkeys((*asked, *_useful(organization))))
     with connections.opened(organization.id) as conn:
         # Read before the definitions: what changes in between is found next time.
-        stamp = _stamp(source, wanted)
-        if stamp is not None and stamp == metadata_age.stamp(conn):
+        last = metadata_age.stamp(conn)
+        stamp = _stamp(source, wanted, known=last)
+        if stamp is not None and _says(stamp) == _says(last):
             metadata_age.note(conn, stamp)
             return
         definitions = source.load_tables(wanted)
@@ -91,14 +92,20 @@ def _plan_pulls(
     progress.tables_removed(organization.id, followed.withdrawn)
 
 
-def _stamp(source: Source, wanted: Iterable[str]) -> str | None:
+def _stamp(source: Source, wanted: Iterable[str], *, known: str | None) -> str | None:
     """What all of this depends on: the source's metadata, what is asked of it, and how
     it is read."""
-    found = source.metadata_stamp()
+    found = source.metadata_stamp((known or "").rpartition(" ")[0] or None)
     if found is None:
         return None
     asked = "|".join((_READER, str(settings.DEFAULT_INTERVAL), *wanted))
     return f"{found} {blake2b(asked.encode(), digest_size=8).hexdigest()}"
+
+
+def _says(stamp: str | None) -> tuple[str, str]:
+    """The parts of a stamp that differ when definitions have to be read."""
+    source, _, rest = (stamp or "").partition(" ")
+    return source, rest.rpartition(" ")[2]
 
 
 def _useful(organization: Organization) -> tuple[str, ...]:

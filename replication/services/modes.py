@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
+from provisioning import failpoints
 from replication.domain.modes import Found, Place
 from replication.domain.pages import Cursor, Page
 from replication.source import RowCodec, Source
@@ -48,6 +49,7 @@ def remember(
         registry.hold_fence(conn, name, epoch=epoch)
         has_moved = staged.mode != found.mode or staged.found is not None
         registry.store_mode(conn, name, found)
+        failpoints.reach("mode.stored")
         if has_moved and staged.cursor is not None:
             begin_full_load(conn, staged)
 

@@ -82,7 +82,9 @@ def tables(organization_id: UUID) -> list[TableStanding]:
         return _rows(
             conn,
             TableStanding,
-            "SELECT name AS table, row_count AS rows, is_complete, loading,"
+            "SELECT name AS table, is_complete, loading,"
+            " row_count + (SELECT coalesce(sum(p.row_count), 0) FROM sync.part p"
+            " WHERE p.source_id = s.id)::bigint AS rows,"
             " coalesce(mode, CASE WHEN definition ->> 'tracked' = 'true' THEN 'delta'"
             " ELSE 'compare' END) AS mode,"
             " last_page_at, last_complete_at, stripped_nuls,"
@@ -122,7 +124,8 @@ def positions(
             Position,
             "SELECT device_id, presented_rev AS rev, presented_at,"
             " greatest(0, rev - presented_rev) AS behind"
-            " FROM sync.device, sync.clock WHERE device_id = ANY(%s)",
+            " FROM sync.device, sync.clock WHERE device_id = ANY(%s)"
+            " AND presented_rev > 0",
             list(device_ids),
         )
     return {one.device_id: one for one in found}

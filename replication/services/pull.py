@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import psycopg
 from psycopg import sql
 
-from project.errors import MisconfiguredError, TransientError
+from project.errors import MisconfiguredError
 from replication.domain.modes import Found
-from replication.domain.pages import Cursor, Page
+from replication.domain.pages import Page
 from replication.domain.source_profiles import PROFILE_TABLES
 from replication.domain.tables import TableDef
-from replication.services import modes
-from replication.services.commit import Committed, commit_page, following
+from replication.services import division, modes
+from replication.services.commit import (
+    Committed,
+    commit_page,
+    following,
+    says_nothing,
+)
+from replication.services.division import Divider, Standing
+from replication.services.fetching import LoopingPagesError, Pages, fetched_ahead
 from replication.source import (
-    PageReader,
     PollingUnsupportedError,
     ResyncRequiredError,
     Source,
@@ -31,11 +35,17 @@ from replication.staging.registry import DefinitionMovedError, SourceTable
 from replication.staging.sweep import begin_full_load
 from replication.visibility import reconcile, source_profiles
 
+__all__ = [
+    "LoopingPagesError",
+    "Progress",
+    "PullOrder",
+    "UnknownTableError",
+    "pull_table",
+]
 
-class LoopingPagesError(TransientError):
-    """A page was named as the next one for the second time."""
 
-    code = "looping_link"
+# More rows than these are asked for together.
+_FEW = 3
 
 
 class UnknownTableError(MisconfiguredError):
@@ -53,6 +63,8 @@ class Progress:
     deleted: int = 0
     unchanged: int = 0
     is_finished: bool = False
+    # Others have to read their parts of the table first.
+    waits: bool = False
 
     def count(self, committed: Committed) -> None:
         self.pages += 1
@@ -83,6 +95,10 @@ class PullOrder:
     reconcile_every: timedelta = timedelta(days=1)
     # Cursors expire with a change of metadata, among other reasons.
     cursor_expired: Callable[[], None] = field(default=lambda: None)
+    # Told of every page once it is durable; `renew` only while there are more.
+    page_committed: Callable[[], None] = field(default=lambda: None)
+    # Large tables are shared among workers.
+    divider: Divider = field(default=Divider())
 
 
 def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Progress:
@@ -97,12 +113,15 @@ def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Pr
     # The fence cannot tell a table that is missing from one that was taken over.
     _staged(conn, order.table)
     registry.fence(conn, order.table, epoch=order.epoch)
-    reconcile.prepare(conn)
     if reconcile.is_due(conn):
         reconcile.reconcile(conn)
-    _begin(conn, source, order)
+    staged = _begin(conn, source, order)
     progress = Progress()
     ends_at = time.monotonic() + order.time_slice.total_seconds()
+    standing = _divided(conn, source, order, staged, ends_at=ends_at)
+    if standing != "undivided":
+        progress.waits = standing == "waits"
+        return progress
     while not _pull_pages(conn, source, order, progress, ends_at=ends_at):
         # The definition changed: what was fetched by the former one is worthless.
         continue
@@ -113,16 +132,41 @@ def pull_table(conn: psycopg.Connection, source: Source, order: PullOrder) -> Pr
     return progress
 
 
-def _begin(conn: psycopg.Connection, source: Source, order: PullOrder) -> None:
+def _begin(conn: psycopg.Connection, source: Source, order: PullOrder) -> SourceTable:
     """Find out the table's mode, and begin a load where one is due."""
     staged = _staged(conn, order.table)
     found = modes.found_out(conn, source, staged, epoch=order.epoch)
-    staged = _staged(conn, order.table)
+    if found != staged.found:
+        staged = _staged(conn, order.table)
     if order.wants_resync or _compares_anew(staged):
         _restart(conn, order)
         order.resync_begun()
     elif modes.is_reconciliation_due(staged, found, interval=order.reconcile_every):
         modes.begin_reconciliation(conn, staged, epoch=order.epoch)
+    else:
+        return staged
+    return _staged(conn, order.table)
+
+
+def _divided(
+    conn: psycopg.Connection,
+    source: Source,
+    order: PullOrder,
+    staged: SourceTable,
+    *,
+    ends_at: float,
+) -> Standing:
+    """Let others have their parts of a load, where there is one to share."""
+    if staged.loading == "none":
+        return "undivided"
+    held = division.Held(
+        conn=conn,
+        table=order.table,
+        epoch=order.epoch,
+        renew=order.renew,
+        ends_at=ends_at,
+    )
+    return division.stand(held, source, order.divider)
 
 
 def _pull_pages(
@@ -136,10 +180,10 @@ def _pull_pages(
     """Pull by one definition and in one mode; False when there is another meanwhile."""
     staged = _staged(conn, order.table)
     pulled_as = (staged.definition_rev, staged.found)
-    merge.prepare(conn, staged.definition)
+    is_prepared = False
     codec = source.codec(staged.definition)
     reader = source.reader(staged.found) if staged.found else source
-    with _pages(reader, staged.definition) as pages:
+    with fetched_ahead(reader, staged.definition) as pages:
         while True:
             staged = _staged(conn, order.table)
             if (staged.definition_rev, staged.found) != pulled_as:
@@ -150,6 +194,7 @@ def _pull_pages(
                 pages.prefetch(following(page))
             page = _without_recreated(conn, source, staged, page)
             page = modes.completed(conn, source, staged, page, codec=codec)
+            is_prepared = is_prepared or _prepare(conn, staged, page)
             try:
                 committed = commit_page(
                     conn,
@@ -161,18 +206,32 @@ def _pull_pages(
                 )
             except DefinitionMovedError:
                 return False
-            order.renew()
             progress.count(committed)
-            if committed.is_last or time.monotonic() >= ends_at:
+            order.page_committed()
+            if committed.is_last or not _goes_on(order, ends_at):
                 return True
 
 
+def _prepare(conn: psycopg.Connection, staged: SourceTable, page: Page) -> bool:
+    """Make the connection's temporary tables, if the page needs them: most do not."""
+    if says_nothing(staged, page):
+        return False
+    reconcile.prepare(conn)
+    merge.prepare(conn, staged.definition)
+    return True
+
+
+def _goes_on(order: PullOrder, ends_at: float) -> bool:
+    order.renew()
+    return time.monotonic() < ends_at
+
+
 def _taken(
-    conn: psycopg.Connection, order: PullOrder, staged: SourceTable, pages: _Pages
+    conn: psycopg.Connection, order: PullOrder, staged: SourceTable, pages: Pages
 ) -> Page | None:
     """Return the next page, None when the table had to begin anew."""
     try:
-        return pages.take(staged.cursor)
+        return _next_page(pages, staged)
     except ResyncRequiredError:
         # Links that expire as soon as they are given would never end.
         if staged.cursor is None or pages.began_anew:
@@ -184,6 +243,21 @@ def _taken(
         if not _compare_instead(conn, staged, order):
             raise
     return None
+
+
+def _next_page(pages: Pages, staged: SourceTable) -> Page:
+    page = pages.take(staged.cursor)
+    if page.lists_rows and _is_amid_changes(staged):
+        # A link has expired, and nobody would tell what was deleted.
+        name = staged.definition.name
+        raise ResyncRequiredError(f"Changes of {name} are followed by all its rows.")
+    return page
+
+
+def _is_amid_changes(staged: SourceTable) -> bool:
+    """Whether the next page goes on with changes that others before it began."""
+    is_next = staged.cursor is not None and staged.cursor.kind == "next"
+    return is_next and staged.mode == "delta" and staged.loading == "none"
 
 
 def _without_recreated(
@@ -205,63 +279,17 @@ def _without_recreated(
             (page.deletes,),
         )
     ]
-    recreated = {key for key in doubtful if source.has_row(staged.definition, key)}
+    recreated = _present(source, staged.definition, doubtful)
     deletes = [key for key in page.deletes if key not in recreated]
     return replace(page, deletes=deletes)
 
 
-class _Pages:
-    """Fetches pages, the next one while the present one is committed."""
-
-    def __init__(
-        self, source: PageReader, table: TableDef, executor: ThreadPoolExecutor
-    ) -> None:
-        self._source = source
-        self._table = table
-        self._executor = executor
-        self._fetched: tuple[Cursor | None, Future[Page]] | None = None
-        self._followed: set[str] = set()
-        self.began_anew = False
-
-    def take(self, cursor: Cursor | None) -> Page:
-        fetched, self._fetched = self._fetched, None
-        if fetched is not None and fetched[0] == cursor:
-            page = fetched[1].result()
-        else:
-            page = self._source.fetch_page(self._table, cursor)
-        self._refuse_loops(page)
-        return page
-
-    def prefetch(self, cursor: Cursor | None) -> None:
-        self._fetched = (
-            cursor,
-            self._executor.submit(self._source.fetch_page, self._table, cursor),
-        )
-
-    def begin_anew(self) -> None:
-        """Links that were followed may come again."""
-        self._fetched = None
-        self._followed.clear()
-        self.began_anew = True
-
-    def _refuse_loops(self, page: Page) -> None:
-        if page.next_link is None:
-            return
-        if page.next_link in self._followed:
-            raise LoopingPagesError(
-                f"The source's pages of {self._table.name} lead in a circle."
-            )
-        self._followed.add(page.next_link)
-
-
-@contextmanager
-def _pages(source: PageReader, table: TableDef) -> Iterator[_Pages]:
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch")
-    try:
-        yield _Pages(source, table, executor)
-    finally:
-        # A page that nobody will commit is not worth waiting for.
-        executor.shutdown(wait=False, cancel_futures=True)
+def _present(source: Source, table: TableDef, keys: list[str]) -> set[str]:
+    if len(keys) <= _FEW:
+        return {key for key in keys if source.has_row(table, key)}
+    found = source.fetch_rows(table, keys)
+    codec = source.codec(table)
+    return {*map(codec.key, found.rows), *(row.key or "" for row in found.set_aside)}
 
 
 def _compares_anew(staged: SourceTable) -> bool:

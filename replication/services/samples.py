@@ -35,7 +35,10 @@ class Staged:
 
 
 def staged(conn: psycopg.Connection) -> Staged:
-    rows = conn.execute("SELECT name, row_count FROM sync.source").fetchall()
+    rows = conn.execute(
+        "SELECT name, row_count + (SELECT coalesce(sum(p.row_count), 0)"
+        " FROM sync.part p WHERE p.source_id = s.id)::bigint FROM sync.source s"
+    ).fetchall()
     aside = conn.execute("SELECT count(*) FROM sync.set_aside").fetchone()
     return Staged(rows=dict(rows), set_aside=aside[0] if aside else 0)
 
@@ -83,7 +86,8 @@ def _work_of_all() -> list[Mapping[str, Any]]:
     items = WorkItem.objects.filter(organization__in=queries.live_organizations())
     return list(
         items.values("organization").annotate(
-            pulls=Sum("epoch"),
+            # Parts come and go; their epochs would make the total fall.
+            pulls=Sum("epoch", filter=Q(part=0)),
             pages=Sum("pages"),
             changes=Sum("changes"),
             failures=Sum("failures"),

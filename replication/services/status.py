@@ -33,7 +33,9 @@ def table_status(organization_id: UUID) -> list[TableStatus]:
         figures = {
             name: rest
             for name, *rest in conn.execute(
-                "SELECT s.name, s.row_count, s.last_complete_at, s.stripped_nuls,"
+                "SELECT s.name, s.row_count + (SELECT coalesce(sum(p.row_count), 0)"
+                " FROM sync.part p WHERE p.source_id = s.id)::bigint,"
+                " s.last_complete_at, s.stripped_nuls,"
                 " (SELECT count(*) FROM sync.set_aside a WHERE a.source_id = s.id)"
                 " FROM sync.source s"
             )

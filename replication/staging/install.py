@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import psycopg
 
+from replication.staging.mutation_tables import TABLES as _MUTATIONS
+from replication.staging.parts import TABLES as _PARTS
+from replication.staging.write_back_tables import TABLES as _WRITE_BACKS
+
 # One program at a time alters a database.
 _LOCK = 4_712
 
@@ -301,6 +305,24 @@ CREATE TABLE sync.failed_rule (
 );
 """
 
+_SIGNED_IN = """
+-- Users of a source that has none of its own: who signed in with a token, and of its
+-- claims those that published profiles name. No token is kept.
+CREATE TABLE sync.token_user (
+    id uuid PRIMARY KEY,
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    name text NOT NULL,
+    -- `iat` of the newest token; older ones change nothing.
+    issued_at bigint NOT NULL,
+    claims jsonb NOT NULL DEFAULT '{}',
+    is_blocked boolean NOT NULL DEFAULT false,
+    first_seen date NOT NULL,
+    last_seen date NOT NULL,
+    UNIQUE (issuer, subject)
+);
+"""
+
 STEPS = (
     _FIRST,
     _MORE_KEYS,
@@ -309,6 +331,10 @@ STEPS = (
     _SCHEMA_CHANGES,
     _MODES,
     _FAILED_RULES,
+    _SIGNED_IN,
+    _PARTS,
+    _MUTATIONS,
+    _WRITE_BACKS,
 )
 
 _VERSION = """

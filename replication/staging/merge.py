@@ -78,8 +78,9 @@ def merge_page(
     newest = newest_rows(page.rows, codec, numbered=table.version_column is not None)
     # What a full load meets is kept for its sweep; what a page of several brings,
     # for deletes that later pages of the run may name.
-    notes_seen = source.loading == "full" or (source.is_complete and not page.is_last)
-    if source.loading == "first" or source.fills:
+    is_run = source.is_complete or source.is_repaired
+    notes_seen = source.loading == "full" or (is_run and not page.is_last)
+    if source.copies or source.fills:
         changed = list(newest.values())
     else:
         changed = _news(conn, source, newest, codec, notes_seen=notes_seen)
@@ -178,9 +179,7 @@ def _write(
     if not table.has_guid_key:
         _note_row_keys(conn, source, [codec.key(row) for row in rows])
     lines = codec.copy_lines(rows)
-    if source.loading == "first" and _copied(
-        conn, schema.relation(table), table, lines
-    ):
+    if source.copies and _copied(conn, schema.relation(table), table, lines):
         return len(rows), len(rows), ()
     refused: Sequence[SetAside] = ()
     if not _copied(conn, _INCOMING, table, lines):

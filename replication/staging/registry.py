@@ -13,6 +13,7 @@ import psycopg
 from project.errors import TransientError
 from replication.domain.modes import Found, Mode
 from replication.domain.pages import Cursor
+from replication.domain.parts import Division, Repairing, decoded, encoded
 from replication.domain.tables import TableDef
 
 
@@ -56,6 +57,19 @@ class SourceTable:
     found: Found | None = None
     # When keys were last compared with the source's, beside polls.
     reconciled_at: datetime | None = None
+    # Of a load that several workers share.
+    division: Division | None = None
+    is_divisible: bool = True
+
+    @property
+    def copies(self) -> bool:
+        """Rows that come are not there yet, and nobody sees them before all came."""
+        return self.loading == "first" and not self.is_repaired
+
+    @property
+    def is_repaired(self) -> bool:
+        """All rows were read, and what changed meanwhile comes now."""
+        return isinstance(self.division, Repairing)
 
     @property
     def mode(self) -> Mode:
@@ -90,7 +104,7 @@ class SourceTable:
 _COLUMNS = (
     "id, relation, definition::text, cursor_kind, cursor_link, generation,"
     " loading, is_complete, definition_rev, coming::text, coming_way,"
-    " mode, watermark_column, reconciled_at"
+    " mode, watermark_column, reconciled_at, division, is_divisible"
 )
 
 
@@ -150,6 +164,45 @@ def hold_fence(
         raise DefinitionMovedError(f"The definition of table {name} changed.")
 
 
+def pass_page(
+    conn: psycopg.Connection,
+    name: str,
+    cursor: Cursor | None,
+    *,
+    watermark: str | None,
+    epoch: int,
+    definition_rev: int,
+) -> None:
+    """Hold the fence and store what follows a run without changes, in one statement.
+
+    :raises FencedError: another worker took over.
+    :raises DefinitionMovedError: the page was read by a former definition.
+    """
+    passed = conn.execute(
+        "UPDATE sync.source SET cursor_kind = %s, cursor_link = %s,"
+        " watermark = coalesce(%s, watermark), is_complete = true,"
+        " last_page_at = now(), last_complete_at = now()"
+        " WHERE name = %s AND fencing_epoch = %s AND definition_rev = %s"
+        " AND loading = 'none'",
+        (
+            cursor.kind if cursor else None,
+            cursor.link if cursor else None,
+            watermark,
+            name,
+            epoch,
+            definition_rev,
+        ),
+    )
+    if passed.rowcount == 0:
+        hold_fence(conn, name, epoch=epoch, definition_rev=definition_rev)
+        raise DefinitionMovedError(f"Table {name} is being loaded anew.")
+
+
+def lock(conn: psycopg.Connection, name: str) -> None:
+    """Keep everybody's pages off the table until the transaction ends."""
+    conn.execute("SELECT FROM sync.source WHERE name = %s FOR UPDATE", (name,))
+
+
 def _fenced(conn: psycopg.Connection, name: str) -> FencedError:
     row = conn.execute(
         "SELECT fencing_epoch FROM sync.source WHERE name = %s", (name,)
@@ -163,6 +216,17 @@ def store_cursor(conn: psycopg.Connection, name: str, cursor: Cursor | None) -> 
         "UPDATE sync.source SET cursor_kind = %s, cursor_link = %s WHERE name = %s",
         (cursor.kind if cursor else None, cursor.link if cursor else None, name),
     )
+
+
+def store_division(conn: psycopg.Connection, name: str, division: Division) -> None:
+    conn.execute(
+        "UPDATE sync.source SET division = %s WHERE name = %s",
+        (encoded(division), name),
+    )
+
+
+def note_indivisible(conn: psycopg.Connection, name: str) -> None:
+    conn.execute("UPDATE sync.source SET is_divisible = false WHERE name = %s", (name,))
 
 
 def store_mode(conn: psycopg.Connection, name: str, found: Found) -> None:
@@ -197,7 +261,7 @@ def count_rows(conn: psycopg.Connection, name: str, more: int) -> None:
 def note_complete(conn: psycopg.Connection, name: str) -> None:
     """The last page of a pull is in: the table is as the source was."""
     conn.execute(
-        "UPDATE sync.source SET loading = 'none', is_complete = true,"
+        "UPDATE sync.source SET loading = 'none', is_complete = true, division = NULL,"
         " last_complete_at = now() WHERE name = %s",
         (name,),
     )
@@ -210,7 +274,8 @@ def _decoded(definition: str) -> TableDef:
 
 def _source_table(row: tuple[Any, ...]) -> SourceTable:
     source_id, relation, definition, kind, link, generation, loading, *rest = row
-    is_complete, definition_rev, coming, coming_way, mode, column, reconciled = rest
+    is_complete, definition_rev, coming, coming_way, *more = rest
+    mode, column, reconciled, division, is_divisible = more
     return SourceTable(
         id=source_id,
         relation=relation,
@@ -224,4 +289,6 @@ def _source_table(row: tuple[Any, ...]) -> SourceTable:
         coming_way=coming_way,
         found=Found(mode=mode, column=column) if mode else None,
         reconciled_at=reconciled,
+        division=decoded(division) if division else None,
+        is_divisible=is_divisible,
     )

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from project.errors import MisconfiguredError
+from provisioning import failpoints
 from replication.domain.tables import SECURITY_TABLES, TableDef
 from replication.staging import columns, former, quarantine, schema
 from replication.staging.registry import SourceTable
@@ -33,11 +34,13 @@ def begin_full_load(conn: psycopg.Connection, source: SourceTable) -> None:
     complete begins empty, because nobody would sweep what is left of the attempt.
     """
     forget_seen(conn, source)
+    failpoints.reach("load.begun")
     conn.execute(
         "UPDATE sync.source SET generation = generation + 1, cursor_kind = NULL,"
-        " cursor_link = NULL, loading = %s WHERE id = %s",
+        " cursor_link = NULL, loading = %s, division = NULL WHERE id = %s",
         ("full" if source.is_complete else "first", source.id),
     )
+    conn.execute("DELETE FROM sync.part WHERE source_id = %s", (source.id,))
     if source.is_complete:
         return
     conn.execute(sql.SQL("TRUNCATE {}").format(schema.relation(source.definition)))

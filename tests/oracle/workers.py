@@ -224,7 +224,8 @@ class Workers:
             table=table,
             epoch=epoch,
             time_slice=time_slice,
-            renew=lambda: self._committed(table, epoch, wire),
+            renew=lambda: None,
+            page_committed=lambda: self._committed(table, epoch, wire),
             wants_resync=wants_resync,
         )
         conn.interruption = interruption

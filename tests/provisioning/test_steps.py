@@ -102,6 +102,14 @@ def ask(organization, query):
         return own.execute(query).fetchall()
 
 
+def test_signing_in_to_staging_does_not_stretch_a_password_that_is_random_anyhow():
+    acme = provisioned()
+
+    query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s"
+    (verifier,) = on_server(query, acme.role_name)
+    assert verifier.startswith("SCRAM-SHA-256$1:")
+
+
 def test_a_new_organization_gets_a_seeded_database_and_reads_metadata_next():
     acme = provisioned()
 
@@ -197,7 +205,7 @@ def test_a_worker_killed_while_it_creates_leaves_nothing_half_done(failpoint):
 
     assert databases_of(acme) == [acme.database_name]
     assert ask(acme, "SELECT rev FROM sync.clock") == [(0,)]
-    assert WorkItem.objects.count() == 1
+    assert WorkItem.objects.count() == 2
     assert AuditEntry.objects.filter(verb="created").count() == 1
 
 
@@ -229,7 +237,7 @@ def test_deprovisioning_removes_everything_and_says_what_that_was():
         "server": "default",
         "database": acme.database_name,
         "role": acme.role_name,
-        "work_items": 1,
+        "work_items": 2,
     }
 
 

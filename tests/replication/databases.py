@@ -129,14 +129,18 @@ class SharedDatabase:
         insert = []
         for schema, table in reversed(tables):
             original, saved = sql.Identifier(schema, table), sql.Identifier(name, table)
-            copy = "INSERT INTO {} OVERRIDING SYSTEM VALUE SELECT * FROM {};"
+            copy = sql.SQL(
+                "INSERT INTO {into} ({columns}) OVERRIDING SYSTEM VALUE"
+                " SELECT {columns} FROM {source};"
+            )
+            columns = _stored_columns(conn, schema, table)
             conn.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
                     saved, original
                 )
             )
-            conn.execute(sql.SQL(copy).format(saved, original))
-            insert.append(sql.SQL(copy).format(original, saved))
+            conn.execute(copy.format(into=saved, source=original, columns=columns))
+            insert.append(copy.format(into=original, source=saved, columns=columns))
         # What this process remembers of the last test stands under its epoch.
         epoch = sql.SQL("UPDATE sync.clock SET epoch = gen_random_uuid();")
         self._saved[name] = (tables, sql.Composed([*delete, *insert, epoch]))
@@ -175,6 +179,18 @@ class SharedDatabase:
                     "ALTER TABLE sync.feed ATTACH PARTITION {} FOR VALUES IN ({})"
                 ).format(sql.Identifier(*table), int(name.removeprefix("feed_")))
             )
+
+
+def _stored_columns(
+    conn: psycopg.Connection, schema: str, table: str
+) -> sql.Composable:
+    """Those that are not computed from others."""
+    found = conn.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = format('%%I.%%I', %s::text, %s::text)"
+        "::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
+        (schema, table),
+    )
+    return sql.SQL(", ").join(sql.Identifier(name) for (name,) in found)
 
 
 def _altered(conn: psycopg.Connection, *, saved_in: str) -> list[tuple[str, str]]:

@@ -2,97 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
 )
 
 from tests.oracle.workers import Death, Takeover
-from tests.replication.pulling.played import EXPIRIES
+from tests.replication.pulling import values
+from tests.replication.pulling.played import EXPIRIES, FAULTS, ORDERS, PAGE_FAULTS
 from tests.replication.pulling.stage import AT_ONCE, LONG, ONE_DAY, TABLES, Stage
+from tests.replication.pulling.values import NUMBERS, RARE_NUMBERS
 
-NUMBERS = st.integers(0, 7)
-SIZES = st.sampled_from((1, 2, 3, 50))
+# One table a life. Each kind as often as it takes for its faults to be met.
+OFTEN = tuple(
+    name
+    for name in sorted(TABLES)
+    for _ in range(
+        {
+            "notes_tracked": 2,
+            "products": 3,
+            "products_tracked": 2,
+            "samples": 2,
+            "samples_tracked": 3,
+        }.get(name, 1)
+    )
+)
+SIZES = st.sampled_from((1, 2, 3, 3, 50))
 # Statements before which a worker may die or be overtaken; a page takes about 12.
-PLACES = st.integers(1, 40)
-_TEXTS = st.sampled_from(
-    ("", "a", "it's", "\t\\N\n", "😀", "ß é", "a\0b", "null", "x" * 1_000_000)
+PLACES = st.integers(1, 60)
+# Requests before whose answers something may happen. Where changes are not tracked,
+# a pull may begin with questions about the mode.
+REQUESTS = st.integers(0, 8)
+FEW_REQUESTS = st.integers(0, 3)
+_OLD = "2025-12-31T00:00:00Z"
+# Times that rows get from writers other than the service.
+_TIMES = st.sampled_from(
+    (None, None, _OLD, _OLD, "2026-01-01T11:58:00.5Z", "2099-01-01T00:00:00Z")
 )
-_EXACT = st.sampled_from(
-    ("9" * 38, "-" + "9" * 38, "0." + "0" * 37 + "1", "0", "1.50", "-0.1", "1e3")
+# More than the overlap of two polls, or less.
+_SECONDS = st.sampled_from((700, 1, 60, 100_000))
+_KINDS = st.sampled_from(
+    ("edit", "edit", "delete", "make again", "come and go", "behind", "pause")
 )
-_SAMPLE = st.fixed_dictionaries(
-    {},
-    optional={
-        "Text": st.none() | _TEXTS,
-        "Exact": st.none() | _EXACT,
-        "Whole": st.sampled_from((None, 2**63 - 1, -(2**63), 0)),
-        "Small": st.sampled_from((None, 2**31 - 1, -(2**31))),
-        "Real": st.sampled_from(
-            (None, 1.7976931348623157e308, 5e-324, 0.1, "INF", "-INF", "NaN")
-        ),
-        "Truth": st.sampled_from((None, True, False)),
-        "Day": st.sampled_from((None, "0001-01-01", "9999-12-31", "2024-02-29")),
-        "Moment": st.sampled_from(
-            (
-                None,
-                "0001-01-01T00:00:00Z",
-                "9999-12-31T23:59:59.999999Z",
-                "2026-03-29T02:30:00.5+02:00",
-            )
-        ),
-        "Hour": st.sampled_from((None, "00:00:00", "23:59:59.9999999")),
-        "Span": st.sampled_from((None, "PT0S", "-P10675199DT2H48M5.4775808S")),
-        "Bytes": st.sampled_from((None, "", "AAEC_-8=")),
-        "Guid": st.sampled_from((None, "2E451703-C686-E711-80E5-00155DB19E6D")),
-        "Words": st.sampled_from(([], ["a", "", "😀"])),
-    },
-)
-_NAMES = st.sampled_from(("a", "b", "", None))
-_STAMPS = {
-    "Products": "ModifiedAt",
-    "Customers": "LastUpdated",
-    "People": "ModifiedOn",
-    "Samples": "UpdatedAt",
-}
-# Not in every set may a row be without a time.
-_NULLABLE = frozenset({"Products", "Samples"})
+
+Happens = Callable[[], object]
 
 
-def _key(entity_set: str, number: int) -> dict[str, Any]:
-    guid = f"2e451703-c686-e711-80e5-00155db19e{number:02x}"
-    keys: dict[str, dict[str, Any]] = {
-        "Products": {"ID": number},
-        "Customers": {"Code": "aA'b c,%"[number] + str(number)},
-        "OrderLines": {"Order": number // 3, "Line": "ab'"[number % 3]},
-        "People": {"Id": guid},
-        "Notes": {"Id": guid.upper()},
-        "Samples": {"ID": (-1) ** number * (2**62 + number)},
-    }
-    return keys[entity_set]
+def _one_by_one(*happenings: Happens) -> Happens:
+    def happens() -> None:
+        for one in happenings:
+            one()
 
-
-@st.composite
-def _values(draw: st.DrawFn, entity_set: str) -> dict[str, Any]:
-    if entity_set == "Samples":
-        return draw(_SAMPLE)
-    if entity_set == "OrderLines":
-        return {"Amount": draw(_EXACT), "ProductID": draw(st.integers(0, 3))}
-    if entity_set == "Notes":
-        more = draw(st.dictionaries(st.sampled_from(("X", "y z", "ü")), NUMBERS))
-        return {"Text": draw(_NAMES), **more}
-    if entity_set == "Products":
-        city = {"Street": None, "City": draw(_NAMES)}
-        return {"Name": draw(_NAMES), "MadeAt": city, "Condition": "New"}
-    if entity_set == "People" and draw(st.booleans()):
-        return {"@odata.type": "#Example.Shop.Employee", "Salary": "1.5"}
-    return {"Name": draw(_NAMES)}
+    return happens
 
 
 class Life(RuleBasedStateMachine):
@@ -100,125 +67,126 @@ class Life(RuleBasedStateMachine):
 
     stage: ClassVar[Stage]
 
-    @initialize(table=st.sampled_from(sorted(TABLES)), data=st.data())
-    def begin(self, table: str, data: st.DataObject) -> None:
+    @initialize(
+        table=st.sampled_from(OFTEN),
+        order=st.sampled_from(ORDERS),
+        rows=st.sampled_from((5, 8, 0, 3, 8)),
+        is_known=st.sampled_from((True, True, False)),
+        data=st.data(),
+    )
+    def begin(
+        self, table: str, order: str, rows: int, *, is_known: bool, data: st.DataObject
+    ) -> None:
         self.stage.begin()
         self.played = self.stage.played
+        self.played.order = order
         self.table = table
         self.set = TABLES[table].entity_set
-        self.is_quiet = False
+        # Most pages of other tables are cut by ourselves.
+        self.faults = st.sampled_from(
+            FAULTS if not TABLES[table].tracked else (*FAULTS, *PAGE_FAULTS * 2)
+        )
+        self.requests = FEW_REQUESTS if TABLES[table].tracked else REQUESTS
         # Rows that were edited in ways that no poll can see.
         self.hidden: set[int] = set()
-        for number in range(data.draw(NUMBERS)):
-            self._put(number, data.draw(_values(self.set)))
+        for number in range(rows):
+            self._put(number, data.draw(values.values(self.set)))
+        if is_known:
+            # Loaded, and compared with the source once.
+            self.stage.settle(self.table, reconcile_every=ONE_DAY)
 
-    def _put(self, number: int, values: dict[str, Any], **options: Any) -> None:
-        self.hidden.discard(number)
-        self.played.put(self.set, **options, **_key(self.set, number), **values)
+    @rule(data=st.data())
+    def change(self, data: st.DataObject) -> None:
+        for _ in range(data.draw(st.integers(1, 6))):
+            self._event(data)()
 
+    @precondition(lambda self: self.set in values.STAMPS)
     @rule(number=NUMBERS, data=st.data())
-    def edit(self, number: int, data: st.DataObject) -> None:
-        self._put(number, data.draw(_values(self.set)))
+    def edit_behind_the_service(self, number: int, data: st.DataObject) -> None:
+        self._edit_unseen(data, number)()
 
-    @rule(number=NUMBERS)
-    def delete(self, number: int) -> None:
-        self.played.delete(self.set, **_key(self.set, number))
-
-    @rule(number=NUMBERS, data=st.data())
-    def recreate(self, number: int, data: st.DataObject) -> None:
-        self.played.delete(self.set, **_key(self.set, number))
-        self._put(number, data.draw(_values(self.set)))
-
-    @precondition(lambda self: self.set in _STAMPS)
+    @precondition(lambda self: TABLES[self.table].tracked)
     @rule(
-        number=NUMBERS,
+        variant=st.sampled_from((*EXPIRIES, "silent")),
+        size=st.integers(1, 2),
+        request=st.sampled_from((1, 2, 0, 1)),
         data=st.data(),
-        stamp=st.sampled_from(
-            (
-                None,
-                "2025-12-31T00:00:00Z",
-                "2026-01-01T11:58:00.5Z",
-                "2099-01-01T00:00:00Z",
-            )
-        ),
     )
-    def edit_behind_the_service(
-        self, number: int, data: st.DataObject, stamp: str | None
+    def outlive_a_link(
+        self, variant: str, size: int, request: int, data: st.DataObject
     ) -> None:
-        """With a time of its own, or none."""
-        if stamp is None and self.set not in _NULLABLE:
-            stamp = "2025-12-31T00:00:00Z"
-        values = data.draw(_values(self.set)) | {_STAMPS[self.set]: stamp}
-        self._put(number, values, keeps_time=True)
-        if stamp is not None:
-            self.hidden.add(number)
-
-    @rule(seconds=st.sampled_from((1, 60, 700, 100_000)))
-    def pass_time(self, seconds: int) -> None:
-        self.played.pass_time(seconds)
-
-    @rule(expiry=st.sampled_from(EXPIRIES))
-    def expire_tokens(self, expiry: str) -> None:
-        self.played.expiry = expiry
-        self.played.expire_tokens()
-
-    @rule(fault=st.sampled_from(("lost", "twice")))
-    def spoil_an_answer(self, fault: str) -> None:
-        self.played.faults.append(fault)
+        """Of what happened last no delta tells any more, or not to its end."""
+        for _ in range(data.draw(st.integers(1, 4))):
+            self._event(data)()
+        self._delete(data.draw(NUMBERS))
+        self.played.plan(request, lambda: self._expire(variant))
+        self._pull(data, page_size=size)
 
     @rule(
-        request=st.integers(0, 8),
-        number=NUMBERS,
+        size=SIZES,
+        slices=st.booleans(),
+        resyncs=st.integers(0, 9),
+        reconciles=st.booleans(),
         data=st.data(),
-        kind=st.sampled_from(("edit", "delete")),
     )
-    def edit_between_pages(
-        self, request: int, number: int, data: st.DataObject, kind: str
+    def pull(
+        self,
+        size: int,
+        *,
+        slices: bool,
+        resyncs: int,
+        reconciles: bool,
+        data: st.DataObject,
     ) -> None:
-        values = data.draw(_values(self.set))
-        happens = (
-            (lambda: self._put(number, values))
-            if kind == "edit"
-            else (lambda: self.delete(number))
-        )
-        self.played.meanwhile = (request, happens)
-
-    @rule(size=SIZES, slices=st.booleans(), resyncs=st.integers(0, 9))
-    def pull(self, size: int, *, slices: bool, resyncs: int) -> None:
-        self.stage.pull(
-            self.table,
+        if resyncs == 0:
+            self.stage.occurred.note("resync wished")
+        self._pull(
+            data,
             page_size=size,
             time_slice=AT_ONCE if slices else LONG,
             wants_resync=resyncs == 0,
+            reconcile_every=AT_ONCE if reconciles else ONE_DAY,
         )
 
-    @rule(size=SIZES, at=PLACES, reconciles=st.booleans())
-    def pull_and_die(self, size: int, at: int, *, reconciles: bool) -> None:
-        self.stage.pull(
-            self.table,
+    @precondition(lambda self: self.set in values.STAMPS)
+    @rule(size=st.integers(1, 3), request=REQUESTS, data=st.data())
+    def reconcile(self, size: int, request: int, data: st.DataObject) -> None:
+        """Somebody edits, and much later edits something else, during one scan."""
+        many = [self._edit(data) for _ in range(2)]
+        for happens in (many[0], lambda: self.played.pass_time(700), many[1]):
+            self.played.plan(request, happens)
+        self._pull(data, page_size=size, reconcile_every=AT_ONCE)
+
+    @rule(size=SIZES, at=PLACES, reconciles=st.booleans(), data=st.data())
+    def pull_and_die(
+        self, size: int, at: int, *, reconciles: bool, data: st.DataObject
+    ) -> None:
+        self._pull(
+            data,
             page_size=size,
             interruption=Death(at),
             reconcile_every=AT_ONCE if reconciles else ONE_DAY,
         )
 
-    @rule(size=SIZES, at=PLACES)
-    def pull_and_be_overtaken(self, size: int, at: int) -> None:
+    @rule(size=SIZES, at=PLACES, slices=st.booleans(), data=st.data())
+    def pull_and_be_overtaken(
+        self, size: int, at: int, *, slices: bool, data: st.DataObject
+    ) -> None:
         """The lease has expired, and another worker has it."""
 
         def overtake() -> None:
-            self.stage.pull(self.table, worker="other")
+            self.stage.occurred.note("two workers")
+            limit = AT_ONCE if slices else LONG
+            self.stage.pull(self.table, worker="other", time_slice=limit)
 
-        self.stage.pull(self.table, page_size=size, interruption=Takeover(at, overtake))
+        self._pull(data, page_size=size, interruption=Takeover(at, overtake))
 
-    @rule()
-    def be_quiet(self) -> None:
-        self.is_quiet = True
-
-    @invariant()
-    def staging_is_the_source_when_all_is_quiet(self) -> None:
-        if getattr(self, "is_quiet", False):
-            self.is_quiet = False
-            self._settle()
+    @rule(data=st.data())
+    def be_quiet(self, data: st.DataObject) -> None:
+        """After the last of what happens, staging becomes the source."""
+        for _ in range(data.draw(st.integers(0, 3))):
+            self._event(data)()
+        self._settle()
 
     def teardown(self) -> None:
         if hasattr(self, "table"):
@@ -228,7 +196,77 @@ class Life(RuleBasedStateMachine):
         definition = TABLES[self.table]
         self.stage.settle(self.table, reconcile_every=ONE_DAY)
         if self.stage.staged(self.table).mode == "watermark":
-            hidden = [_key(self.set, number) for number in self.hidden]
+            hidden = [values.key(self.set, number) for number in self.hidden]
             self.stage.check_polled(definition, hidden)
         self.stage.settle(self.table, reconcile_every=AT_ONCE)
         self.stage.check(definition)
+
+    def _pull(self, data: st.DataObject, **options: Any) -> None:
+        """Pull while rows change and answers are spoiled."""
+        for _ in range(data.draw(st.integers(0, 3))):
+            happens = self._event(data)
+            self.played.plan(data.draw(self.requests), self._meanwhile(happens))
+        for _ in range(data.draw(st.integers(0, 2))):
+            fault = data.draw(self.faults)
+            self.played.plan_fault(data.draw(self.requests), fault)
+        self.stage.pull(self.table, **options)
+        self.played.forget_plans()
+
+    def _meanwhile(self, happens: Happens) -> Happens:
+        def happens_noted() -> None:
+            if self.played.has_more:
+                self.stage.occurred.note("changed between pages")
+            happens()
+
+        return happens_noted
+
+    def _event(self, data: st.DataObject) -> Happens:
+        """Draw something that may happen at the source, now or later."""
+        number = data.draw(NUMBERS)
+        match data.draw(_KINDS):
+            case "delete":
+                return lambda: self._delete(number)
+            case "pause":
+                seconds = data.draw(_SECONDS)
+                return lambda: self.played.pass_time(seconds)
+            case "make again":
+                edit = self._edit(data, number)
+                return _one_by_one(lambda: self._delete(number), edit)
+            case "come and go":
+                # Perhaps without anybody having seen it.
+                brief = data.draw(RARE_NUMBERS)
+                edit = self._edit(data, brief)
+                return _one_by_one(edit, lambda: self._delete(brief))
+            case "behind" if self.set in values.STAMPS:
+                return self._edit_unseen(data, number)
+        return self._edit(data, number)
+
+    def _edit(self, data: st.DataObject, number: int | None = None) -> Happens:
+        chosen = data.draw(NUMBERS) if number is None else number
+        drawn = data.draw(values.values(self.set))
+        return lambda: self._put(chosen, drawn)
+
+    def _edit_unseen(self, data: st.DataObject, number: int) -> Happens:
+        """With a time of its own, or none."""
+        stamp = data.draw(_TIMES)
+        if stamp is None and self.set not in values.UNSTAMPED:
+            stamp = _OLD
+        drawn = data.draw(values.values(self.set)) | {values.STAMPS[self.set]: stamp}
+
+        def edit() -> None:
+            self._put(number, drawn, keeps_time=True)
+            if stamp is not None:
+                self.hidden.add(number)
+
+        return edit
+
+    def _put(self, number: int, drawn: dict[str, Any], **options: Any) -> None:
+        self.hidden.discard(number)
+        self.played.put(self.set, **options, **values.key(self.set, number), **drawn)
+
+    def _delete(self, number: int) -> None:
+        self.played.delete(self.set, **values.key(self.set, number))
+
+    def _expire(self, variant: str) -> None:
+        self.played.expiry = variant
+        self.played.expire_tokens()

@@ -8,10 +8,18 @@ _POLLING = "replication.odata.polling"
 _CLIENT = "replication.odata.client"
 
 
-def _mutant(name: str, story: str, module: str, old: str, new: str) -> Mutant:
+def _mutant(
+    name: str, story: str, module: str, old: str, new: str, *more: Edit
+) -> Mutant:
     edit = Edit(module=module, old=old, new=new)
-    return Mutant(name=name, story=story, edits=(edit,))
+    return Mutant(name=name, story=story, edits=(edit, *more))
 
+
+_GOES_OVER = Edit(
+    module="replication.services.pull",
+    old="    if page.lists_rows and _is_amid_changes(staged):\n",
+    new="    if page.lists_rows and staged.mode is None:\n",
+)
 
 MUTANTS = (
     _mutant(
@@ -71,6 +79,19 @@ MUTANTS = (
         _CLIENT,
         '        if cursor.kind == "delta" and decoded.denies_delta:\n',
         '        if cursor.kind == "none" and decoded.denies_delta:\n',
+        _GOES_OVER,
+    ),
+    Mutant(
+        name="silent_expiry_between_pages",
+        story="The same, where a run of changes goes over to all rows.",
+        edits=(_GOES_OVER,),
+    ),
+    _mutant(
+        "undeclared_columns",
+        "What a delta does not repeat of columns that nobody declared is lost.",
+        "replication.odata.decoding",
+        "            self._gathers or not self._whole <= members.keys()\n",
+        "            not self._whole <= members.keys()\n",
     ),
     _mutant(
         "partial_rows",

@@ -22,7 +22,9 @@ from sandbox.plain.tables import METADATA, SETS
 from tests.oracle.failures import MismatchError
 from tests.oracle.workers import Interruption, WorkerConnection, WorkerDiedError
 from tests.replication.pulling import expected
+from tests.replication.pulling.occurrences import Occurrences
 from tests.replication.pulling.played import ENDPOINT, Played
+from tests.replication.pulling.values import extremes
 
 ONE_DAY = timedelta(days=1)
 AT_ONCE = timedelta(0)
@@ -36,6 +38,8 @@ _TRACKED = tuple(
 )
 TABLES = {table.name: table for table in (*_UNTRACKED, *_TRACKED)}
 
+# A source that fails, and not one that is misunderstood.
+_FAILURES = frozenset({"source_timeout", "resync_required"})
 _OPTIONS = "-c timezone=UTC -c lock_timeout=5s"
 
 
@@ -55,15 +59,19 @@ class _Wire:
 class Stage:
     """Begins anew for every life."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, *, leases: int = 0) -> None:
         self._conninfo = conninfo
         self._connections: dict[str, WorkerConnection] = {}
-        self._epoch = 0
+        self._epoch = leases
+        self._modes: dict[str, str | None] = {}
+        self.occurred = Occurrences()
         self.played = Played()
         schema.create_missing(self.connection(""), TABLES.values())
 
     def begin(self) -> None:
-        self.played = Played()
+        self.occurred.begin_run()
+        self._modes.clear()
+        self.played = Played(self.occurred.note)
         conn = self.connection("")
         for staged in registry.tables(conn):
             for relation in (
@@ -105,22 +113,43 @@ class Stage:
         """Pull once; None when the worker or the source failed in the middle."""
         conn = self.connection(f"{table} {worker}")
         wire = _Wire(self.played)
-        self._epoch += 1
+        epoch = self.lease()
         values = {"time_slice": LONG, "reconcile_every": ONE_DAY} | changes
-        order = PullOrder(table=table, epoch=self._epoch, renew=lambda: None, **values)
+        order = PullOrder(table=table, epoch=epoch, renew=lambda: None, **values)
         source = ODataSource(wire, endpoint=ENDPOINT, kind="odata", page_size=page_size)
         conn.interruption = interruption
+        before = self.staged(table)
         try:
             return pull_table(conn, source, order)
-        except (WorkerDiedError, FencedError):
-            return None
+        except WorkerDiedError:
+            self.occurred.note("worker died")
+        except FencedError:
+            self.occurred.note("lease lost")
         except TransientError as error:
-            if worker or interruption or error.code in {"source_timeout"}:
-                return None
-            raise
+            # Who has lost his table may stumble over what his successor left.
+            if error.code not in _FAILURES and not (worker or interruption):
+                raise
         finally:
             wire.is_cut = True
             conn.interruption = None
+            self._note_change(table, before)
+        return None
+
+    def lease(self) -> int:
+        """Return the epoch of the next lease."""
+        self._epoch += 1
+        return self._epoch
+
+    def _note_change(self, table: str, before: SourceTable) -> None:
+        after = self.staged(table)
+        mode = after.mode
+        if mode == "watermark" and before.reconciled_at != after.reconciled_at:
+            self.occurred.note("reconciled")
+        if after.found is not None and self._modes.get(table) != mode:
+            if table in self._modes:
+                self.occurred.note("mode changed")
+            self.occurred.note(f"mode: {mode}")
+            self._modes[table] = mode
 
     def staged(self, table: str) -> SourceTable:
         staged = registry.table(self.connection(""), table)
@@ -129,8 +158,7 @@ class Stage:
 
     def settle(self, table: str, *, reconcile_every: timedelta) -> None:
         """Nothing happens any more: pull until there is nothing new."""
-        self.played.faults.clear()
-        self.played.meanwhile = None
+        self.played.forget_plans()
         for _ in range(2):
             progress = self.pull(table, page_size=3, reconcile_every=reconcile_every)
             if progress is None or not progress.is_finished:
@@ -154,6 +182,8 @@ class Stage:
         wanted = expected.at_source(definition, rows)
         found = expected.staged(self.connection(""), definition)
         _compare(definition, wanted, found)
+        for extreme in extremes(rows.values()):
+            self.occurred.note(extreme)
         counted = self.connection("").execute(
             "SELECT row_count FROM sync.source WHERE name = %s", (definition.name,)
         )

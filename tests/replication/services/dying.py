@@ -23,7 +23,10 @@ import psycopg
 
 from replication.domain.tables import TableDef
 from replication.services import follow_schema
+from replication.services.division import Divider
 from replication.services.pull import PullOrder, pull_table
+from replication.services.pull_part import PartOrder, pull_part
+from replication.source import Source
 from replication.staging import registry
 from tests.replication.worlds import World
 
@@ -43,16 +46,35 @@ class WorkerProcess:
             text=True,
         )
 
-    def pull(self, world: World, tables: Sequence[str], *, fail: str) -> int:
+    def pull(
+        self,
+        world: World,
+        tables: Sequence[str],
+        *,
+        fail: str,
+        divide_from: int | None = None,
+    ) -> int:
         """Pull the tables; return the exit status, negative for a signal."""
-        return self._order(world, tables, fail=fail, follows=False)
+        more = {"divide_from": divide_from}
+        return self._order(world, tables, fail=fail, follows=False, **more)
+
+    def pull_part(self, world: World, table: str, number: int, *, fail: str) -> int:
+        """Pull a part of a table that is divided; the same status."""
+        more = {"part": [table, number, world.order(table).epoch]}
+        return self._order(world, (), fail=fail, follows=False, **more)
 
     def follow(self, world: World, *, fail: str) -> int:
         """Bring staging to the world's definitions; the same status."""
         return self._order(world, (), fail=fail, follows=True)
 
     def _order(
-        self, world: World, tables: Sequence[str], *, fail: str, follows: bool
+        self,
+        world: World,
+        tables: Sequence[str],
+        *,
+        fail: str,
+        follows: bool,
+        **more: object,
     ) -> int:
         self._source.write_bytes(pickle.dumps(world.source))
         order = {
@@ -63,6 +85,7 @@ class WorkerProcess:
             "fail": fail,
             "follows": follows,
             "definitions": [registry.encode(table) for table in world.tables],
+            **more,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -94,7 +117,9 @@ def _obey(order: dict[str, Any]) -> None:
             _follow(order)
         for table, epoch in order["pulls"]:
             with psycopg.connect(order["conninfo"], autocommit=True) as conn:
-                pull_table(conn, source, _order(table, epoch))
+                pull_table(conn, source, _order(table, epoch, order))
+        if "part" in order:
+            _pull_part(order, source)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
@@ -110,10 +135,27 @@ def _follow(order: dict[str, Any]) -> None:
         follow_schema.follow(conn, definitions, asked=asked)
 
 
-def _order(table: str, epoch: int) -> PullOrder:
+def _pull_part(order: dict[str, Any], source: Source) -> None:
+    table, number, epoch = order["part"]
+    with psycopg.connect(order["conninfo"], autocommit=True) as conn:
+        pull_part(
+            conn,
+            source,
+            PartOrder(
+                table=table,
+                number=number,
+                epoch=epoch,
+                time_slice=timedelta(minutes=1),
+                renew=lambda: None,
+            ),
+        )
+
+
+def _order(table: str, epoch: int, order: dict[str, Any]) -> PullOrder:
     return PullOrder(
         table=table,
         epoch=epoch,
         time_slice=timedelta(minutes=1),
         renew=lambda: None,
+        divider=Divider(rows=order.get("divide_from")),
     )

@@ -31,7 +31,7 @@ class Metadata(ODataSource):
         # What tells of a change; by default nothing does.
         self.stamp: str | None = None
 
-    def metadata_stamp(self):
+    def metadata_stamp(self, known=None):
         return self.stamp
 
     def load_tables(self, names):
