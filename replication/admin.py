@@ -27,10 +27,14 @@ from replication.domain.profiles import ProfileDef
 from replication.models import Profile
 from replication.services import looking, profiles
 
-NEW_PROFILE: Mapping[str, object] = {
-    "items": [{"table": "account", "records": "all"}],
-    "assignments": {"everyone": True},
-}
+
+def _new_profile(organization: Organization) -> Mapping[str, object]:
+    is_dataverse = organization.kind == Organization.Kind.DATAVERSE
+    table = "account" if is_dataverse else next(iter(organization.tables), "")
+    return {
+        "items": [{"table": table, "records": "all"}],
+        "assignments": {"everyone": True},
+    }
 
 
 def publish(organization_id: UUID, operator: str) -> None:
@@ -121,7 +125,7 @@ class ProfileAdmin(ReadOnly):
             request,
             organization.pk,
             name="",
-            document=NEW_PROFILE,
+            document=_new_profile(organization),
             back=back,
             title=title,
         )
@@ -263,7 +267,8 @@ def assignments(profile: Profile) -> str:
     counts = [
         (len(given.users), _("users")),
         (len(given.teams), _("teams")),
-        (len(given.roles), _("roles")),
+        (len(given.roles) + len(given.token_roles), _("roles")),
+        (len(given.token_groups), _("groups")),
     ]
     named = ", ".join(f"{n} {what}" for n, what in counts if n)
     if definition.is_default:

@@ -8,11 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from project.errors import RejectedError
+from replication.services.serving import SyncUser
 from syncapi import identity
+from syncapi.engine import Engine
 from syncapi.identity import Principal
 from syncapi.services import devices, directory
 from syncapi.services.devices import DeviceFacts
 from syncapi.services.directory import OrganizationFacts
+
+
+class UnknownUserError(RejectedError):
+    """The source knows no enabled user for this person."""
+
+    code = "offline_not_allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +56,21 @@ def device_of(caller: Caller, *, device_id: UUID) -> DeviceFacts:
     return devices.held_by(
         caller.organization.id,
         device_id=device_id,
-        object_id=caller.principal.object_id,
+        object_id=caller.principal.person,
     )
+
+
+def user_of(caller: Caller, *, engine: Engine) -> SyncUser:
+    """The user whom the caller's token speaks for, in whatever way users are known.
+
+    :raises UnknownUserError: the source knows no enabled user for this person.
+    :raises SyncError: an operator blocked the user, or a claim cannot be served.
+    """
+    organization_id = caller.organization.id
+    if caller.principal.told is not None:
+        return engine.sign_in(organization_id, told=caller.principal.told)
+    object_id = caller.principal.object_id
+    user = engine.find_user(organization_id, object_id=object_id)
+    if user is None:
+        raise UnknownUserError("The source knows no enabled user for this person.")
+    return user

@@ -6,6 +6,7 @@ Only RS256, only keys of the organization's own authority, only exact matches.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from project.errors import RejectedError
+from replication.domain import token_users
+from replication.domain.token_users import SignIn
 from syncapi.expiring import Expiring
 from syncapi.parsing import is_guid
 from syncapi.signing_keys import KeyRings, UnknownKeyError
@@ -30,6 +33,12 @@ VERIFIED_CAPACITY = 20_000
 VERIFIED_SECONDS = 3600.0
 ADMIN_ROLE = "Waystation.Admin"
 
+MAX_NAME_CHARS = 200
+MAX_TOKEN_ID = 100
+
+# OpenID Connect: at most 255 ASCII characters.
+_SUBJECT = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _REQUIRED = ["exp", "nbf", "iat", "iss", "aud", "sub", "tid", "oid"]
 # What a hostile token may make the parser trip over.
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
@@ -65,10 +74,16 @@ class Trust:
     audience: str
     tenant_id: str
     ca_certificate: str
+    # Users come from their tokens, because the source has none.
+    makes_users: bool = False
 
     @classmethod
     def from_identity(
-        cls, identity: Mapping[str, Any], *, ca_certificate: str
+        cls,
+        identity: Mapping[str, Any],
+        *,
+        ca_certificate: str,
+        makes_users: bool = False,
     ) -> Trust | None:
         """Read an organization's `identity`; None when it is not complete."""
         authority, audience = identity.get("authority"), identity.get("audience")
@@ -81,6 +96,7 @@ class Trust:
             audience=str(audience),
             tenant_id=str(tenant).lower(),
             ca_certificate=ca_certificate,
+            makes_users=makes_users,
         )
 
 
@@ -95,6 +111,15 @@ class Principal:
     client_id: str
     is_app: bool
     expires_at: float
+    # The token's own id, for the audit of what is done by it; may be empty.
+    token_id: str = ""
+    # What makes the person a user, where the source has none.
+    told: SignIn | None = None
+
+    @property
+    def person(self) -> UUID:
+        """By whom devices are owned."""
+        return self.told.user if self.told else self.object_id
 
 
 class Verifier:
@@ -208,7 +233,32 @@ def _checked(claims: dict[str, Any], *, trust: Trust) -> Principal:
         client_id=str(claims.get("azp") or claims.get("appid") or "")[:100],
         is_app=claims.get("idtyp") == "app",
         expires_at=float(claims["exp"]),
+        token_id=_token_id(claims),
+        told=_sign_in(claims) if trust.makes_users else None,
     )
+
+
+def _sign_in(claims: dict[str, Any]) -> SignIn:
+    subject, name = claims["sub"], claims.get("name")
+    if not _is_text(subject) or not _SUBJECT.fullmatch(subject):
+        raise UnauthenticatedError("The token's subject cannot be used.")
+    known = name if _is_text(name) else claims.get("preferred_username")
+    return SignIn(
+        issuer=claims["iss"],
+        subject=subject,
+        name=_UNPRINTABLE.sub("", str(known or ""))[:MAX_NAME_CHARS],
+        issued_at=int(claims["iat"]),
+        claims=token_users.claims_of(claims),
+        elsewhere=token_users.elsewhere_of(claims),
+    )
+
+
+def _token_id(claims: dict[str, Any]) -> str:
+    """Entra calls it `uti`, everybody else `jti`."""
+    found: object = claims.get("uti") or claims.get("jti")
+    if not isinstance(found, str):
+        return ""
+    return _UNPRINTABLE.sub("", found)[:MAX_TOKEN_ID]
 
 
 def _is_text(value: object) -> bool:

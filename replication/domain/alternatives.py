@@ -13,9 +13,9 @@ from typing import Literal
 from replication.domain import filters
 from replication.domain.choices import PLAIN, Choice, Hop, KeyColumn
 from replication.domain.filter_operators import AttributeKind
-from replication.domain.filter_parts import Part
+from replication.domain.filter_parts import Attribute, Part
 from replication.domain.profiles import Association, ProfileDef, ProfileItem
-from replication.domain.tables import FOLLOWS, TableDef
+from replication.domain.tables import FOLLOWS, ColumnType, TableDef
 
 # More ways than these to take one table along cannot be kept current at a price that
 # anybody wants to pay.
@@ -25,10 +25,15 @@ LONGEST_PATH = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the user's value must be for one key attribute."""
+    """What the user's value must be for one key attribute.
+
+    A claim's values are text; `type` is that of the column they are compared with.
+    """
 
     kind: AttributeKind
     negated: bool = False
+    claim: str = ""
+    type: ColumnType | None = None
 
 
 # One entry for each key attribute; None leaves it free. For the plain choice the
@@ -145,11 +150,13 @@ class _Expansion:
                     table=item.table, slot=slot, choice=PLAIN, takes=takes
                 )
         elif item.records == "custom":
-            yield from self._filtered(item, slot)
+            yield from self._filtered(item, table, slot)
         if item.can_be_followed:
             yield from self._followed(item, table, slot)
 
-    def _filtered(self, item: ProfileItem, slot: str) -> Iterator[Alternative]:
+    def _filtered(
+        self, item: ProfileItem, table: TableDef, slot: str
+    ) -> Iterator[Alternative]:
         parts = self._parts.get(item.table)
         for number, part in enumerate(parts or ()):
             yield Alternative(
@@ -162,9 +169,7 @@ class _Expansion:
                         for a in part.attributes
                     ),
                 ),
-                takes=tuple(
-                    Wanted(kind=a.kind, negated=a.negated) for a in part.attributes
-                ),
+                takes=tuple(_wanted(a, table) for a in part.attributes),
             )
 
     def _followed(
@@ -256,6 +261,16 @@ def _follows(tables: Mapping[str, TableDef], table: TableDef) -> Choice:
     return Choice(
         hops=(_reached_by(follows, "regardingobjectid", table),),
         attributes=(KeyColumn(column=_column(follows, "ownerid")),),
+    )
+
+
+def _wanted(attribute: Attribute, table: TableDef) -> Wanted:
+    is_claim = attribute.kind is AttributeKind.CLAIM
+    return Wanted(
+        kind=attribute.kind,
+        negated=attribute.negated,
+        claim=attribute.claim,
+        type=table.column(attribute.column).type if is_claim else None,
     )
 
 

@@ -74,6 +74,9 @@ class Operator(StrEnum):
     EQ_BUSINESS_ID = "eq-businessid"
     NE_BUSINESS_ID = "ne-businessid"
     EQ_USER_LANGUAGE = "eq-userlanguage"
+    # Of users who come from their tokens; the value is the name of a claim.
+    EQ_USER_CLAIM = "eq-userclaim"
+    NE_USER_CLAIM = "ne-userclaim"
 
 
 class Arity(Enum):
@@ -97,6 +100,7 @@ class AttributeKind(StrEnum):
     HIERARCHY_AND_TEAMS = "hierarchy_and_teams"
     UNIT = "unit"
     LANGUAGE = "language"
+    CLAIM = "claim"
 
 
 # Each of these is exactly the negation of another one.
@@ -111,6 +115,7 @@ NEGATIONS = {
     Operator.NOT_CONTAIN_VALUES: Operator.CONTAIN_VALUES,
     Operator.NE_USER_ID: Operator.EQ_USER_ID,
     Operator.NE_BUSINESS_ID: Operator.EQ_BUSINESS_ID,
+    Operator.NE_USER_CLAIM: Operator.EQ_USER_CLAIM,
 }
 
 USER_OPERATORS = {
@@ -121,7 +126,9 @@ USER_OPERATORS = {
     Operator.EQ_USER_OR_USER_HIERARCHY_AND_TEAMS: AttributeKind.HIERARCHY_AND_TEAMS,
     Operator.EQ_BUSINESS_ID: AttributeKind.UNIT,
     Operator.EQ_USER_LANGUAGE: AttributeKind.LANGUAGE,
+    Operator.EQ_USER_CLAIM: AttributeKind.CLAIM,
 }
+CLAIMS = frozenset({Operator.EQ_USER_CLAIM, Operator.NE_USER_CLAIM})
 
 COMPARISONS = frozenset(
     {
@@ -184,7 +191,7 @@ MOVING = WINDOWS - DAYS
 
 _TWO = frozenset({Operator.BETWEEN, Operator.NOT_BETWEEN})
 _SOME = frozenset({Operator.IN, Operator.NOT_IN}) | MEMBERSHIPS
-_ONE = (COMPARISONS | PATTERNS | DAYS) - _TWO - _SOME
+_ONE = (COMPARISONS | PATTERNS | DAYS | CLAIMS) - _TWO - _SOME
 
 
 def arity(operator: Operator) -> Arity:

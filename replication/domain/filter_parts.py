@@ -8,7 +8,7 @@ become key attributes of these entries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replication.domain.filter_operators import (
     NEGATIONS,
@@ -37,15 +37,16 @@ MOST_ATTRIBUTES = 3
 @dataclass(frozen=True, slots=True, order=True)
 class Attribute:
     """The column's value is one of the user's values of this kind; negated, it is
-    none of them, and NULL is none."""
+    none of them, and NULL is none. `claim` is the one that has them, for that kind."""
 
     column: str
     kind: AttributeKind
     negated: bool = False
+    claim: str = ""
 
     @property
     def opposite(self) -> Attribute:
-        return Attribute(self.column, self.kind, not self.negated)
+        return replace(self, negated=not self.negated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def _attribute(condition: Condition, *, negated: bool) -> Attribute | None:
     if kind is None:
         return None
     is_negative = positive is not condition.operator
-    return Attribute(condition.column, kind, is_negative is not negated)
+    claim = str(condition.values[0]) if kind is AttributeKind.CLAIM else ""
+    return Attribute(condition.column, kind, is_negative is not negated, claim)
 
 
 def _grouped(children: Sequence[Expr], *, kind: type[And] | type[Or]) -> list[Expr]:

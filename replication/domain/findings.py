@@ -13,9 +13,12 @@ from replication.domain.filters import Expr, Or
 from replication.domain.profiles import (
     LONGEST_INTERVAL_MINUTES,
     SHORTEST_INTERVAL_MINUTES,
+    CommonSettings,
+    People,
     ProfileDef,
     ProfileItem,
 )
+from replication.domain.token_users import LONGEST_VALUE
 
 # What Microsoft recommends for one device (SOURCE §5.4).
 RECOMMENDED_ROWS = 200_000
@@ -76,6 +79,67 @@ def faults_of_members(profile: ProfileDef) -> Iterator[Fault]:
         if (item.records == "custom") is not (item.filter is not None):
             message = 'A filter belongs to records "custom", and only to them.'
             yield Fault(member=f"{place}.filter", message=message)
+
+
+def faults_of_people(profile: ProfileDef, people: People) -> Iterator[Fault]:
+    """What asks for owners, teams and roles where the source has none, or for claims of
+    tokens where users are rows of the source."""
+    assigned = profile.assignments
+    of_source = {"teams": assigned.teams, "roles": assigned.roles}
+    of_tokens = {
+        "token_roles": assigned.token_roles,
+        "token_groups": assigned.token_groups,
+    }
+    for name, values in (of_tokens if people == "source" else of_source).items():
+        if values:
+            yield Fault(member=f"assignments.{name}", message=_NO_SUCH[people])
+    for name, texts in of_tokens.items():
+        if any(not 1 <= len(text) <= LONGEST_VALUE for text in texts):
+            message = f"A value of a claim has 1 to {LONGEST_VALUE} characters."
+            yield Fault(member=f"assignments.{name}", message=message)
+    if people == "tokens":
+        for number, item in enumerate(profile.items):
+            yield from _faults_of_owned(f"items[{number}]", item)
+
+
+def _faults_of_owned(place: str, item: ProfileItem) -> Iterator[Fault]:
+    if item.records == "filtered":
+        message = (
+            "Rows of this source belong to no user, team or business unit: choose all,"
+            " related rows, or a filter with @user.claim."
+        )
+        yield Fault(member=f"{place}.records", message=message)
+    for name in ("owned_by_me", "owned_by_my_team", "owned_by_my_business_unit"):
+        if getattr(item, name):
+            message = "Rows of this source belong to nobody."
+            yield Fault(member=f"{place}.{name}", message=message)
+    if item.can_be_followed:
+        message = "Nobody follows rows of this source."
+        yield Fault(member=f"{place}.can_be_followed", message=message)
+
+
+def faults_of_common(settings: CommonSettings, people: People) -> Iterator[Fault]:
+    """What of the settings needs tables that only Dataverse has."""
+    if people == "source":
+        return
+    if settings.origin == "source":
+        message = "This source has no profiles of its own."
+        yield Fault(member="origin", message=message)
+    if settings.hierarchy is not None:
+        message = "This source has no users, hence no superiors."
+        yield Fault(member="hierarchy", message=message)
+
+
+_NO_SUCH: Mapping[People, str] = {
+    "source": (
+        "Users of this organization are rows of its source: name roles and teams of it,"
+        " not claims of tokens."
+    ),
+    "tokens": (
+        "This source has no roles and teams: name values of the claims roles and"
+        " groups, in token_roles and token_groups."
+    ),
+}
 
 
 def cautions_of(profile: ProfileDef, parsed: Mapping[str, Expr]) -> tuple[Caution, ...]:

@@ -16,6 +16,8 @@ Language = Literal["fetchxml", "odata"]
 AssociationKind = Literal["one_to_many", "many_to_one", "many_to_many"]
 # Where profiles are written: here, or at the source.
 Origin = Literal["authored", "source"]
+# Where users come from: tables of Dataverse, or the tokens with which they sign in.
+People = Literal["source", "tokens"]
 
 SHORTEST_INTERVAL_MINUTES = 5
 LONGEST_INTERVAL_MINUTES = 1440
@@ -76,12 +78,18 @@ class ProfileItem(
 class Assignments(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """Who has a profile; any of these suffices."""
+    """Who has a profile; any of these suffices.
+
+    Teams and roles are rows of Dataverse; where users come from their tokens, roles
+    and groups are values of the claims `roles` and `groups`.
+    """
 
     everyone: bool = False
     users: tuple[UUID, ...] = ()
     teams: tuple[UUID, ...] = ()
     roles: tuple[UUID, ...] = ()
+    token_roles: tuple[str, ...] = ()
+    token_groups: tuple[str, ...] = ()
 
 
 class ProfileDef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +135,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     origin: Origin = "authored"
     # Which rows of the source the profiles were translated from, if they were.
     translated_from: str = ""
+    people: People = "source"
 
     @property
     def tables(self) -> frozenset[str]:

@@ -19,9 +19,11 @@ from replication.visibility import (
     checking,
     explain,
     failures,
+    member,
     policy,
     preview,
     rows,
+    token_users,
 )
 from replication.visibility.access import OfflineNotAllowedError, TableAccess
 from replication.visibility.compiled import compiled
@@ -69,7 +71,7 @@ class TakenTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A user of the source."""
+    """A user: of the source, or one who signed in where that has none."""
 
     id: UUID
     name: str
@@ -107,6 +109,12 @@ def whole_set(organization_id: UUID, *, user_id: UUID) -> tuple[TakenTable, ...]
 def people(organization_id: UUID, *, text: str) -> tuple[Person, ...]:
     """Users by id or by a part of their name."""
     with _snapshot(organization_id) as conn:
+        if not member.has_users(profiles.definitions(conn)):
+            signed_in = token_users.latest(conn, text=text, most=_MOST_PEOPLE)
+            return tuple(
+                Person(id=one.id, name=one.name, is_disabled=one.is_blocked)
+                for one in signed_in
+            )
         found = conn.execute(
             "SELECT systemuserid, coalesce(fullname, ''), isdisabled IS TRUE"
             " FROM data.systemuser WHERE systemuserid::text = lower(%(text)s)"
@@ -123,7 +131,9 @@ def problems(organization_id: UUID, *, profile: str) -> tuple[Problem, ...]:
         tables = profiles.definitions(conn)
         draft = profiles.draft(conn, organization_id)
     saved = [one for one in draft.profiles if one.name == profile]
-    return checking.problems(saved[0], tables) if saved else ()
+    if not saved:
+        return ()
+    return checking.problems(saved[0], tables, people=draft.people)
 
 
 def effective_problems(organization_id: UUID) -> tuple[Problem, ...]:

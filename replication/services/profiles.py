@@ -13,10 +13,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from project.errors import RejectedError
+from provisioning import queries
 from provisioning.models import Organization
 from replication.domain import findings
 from replication.domain.findings import Fault
-from replication.domain.profiles import CommonSettings, Policy, ProfileDef
+from replication.domain.profiles import CommonSettings, People, Policy, ProfileDef
 from replication.domain.tables import TableDef
 from replication.models import Profile, ProfileSettings
 from replication.staging import clock, connections, registry
@@ -49,7 +50,8 @@ def save_profile(
     """
     parsed = _parsed({**document, "name": name}, ProfileDef)
     with connections.reading(organization_id) as conn:
-        _refuse(checking.faults(parsed, definitions(conn)))
+        people = people_of(organization_id)
+        _refuse(checking.faults(parsed, definitions(conn), people=people))
     profile, _ = Profile.objects.update_or_create(
         organization_id=organization_id,
         name=name,
@@ -78,7 +80,8 @@ def save_settings(
     """
     parsed = _parsed(document, CommonSettings)
     with connections.reading(organization_id) as conn:
-        _refuse(checking.faults_of_settings(parsed, definitions(conn)))
+        people = people_of(organization_id)
+        _refuse(checking.faults_of_settings(parsed, definitions(conn), people=people))
     ProfileSettings.objects.update_or_create(
         organization_id=organization_id,
         defaults={
@@ -99,7 +102,8 @@ def settings_of(organization_id: UUID) -> CommonSettings:
 def draft(conn: psycopg.Connection, organization_id: UUID) -> Policy:
     """What publishing would make effective, from the organization's staging."""
     saved = Profile.objects.filter(organization_id=organization_id).order_by("name")
-    return _policy(conn, list(saved), settings_of(organization_id))
+    settings, people = settings_of(organization_id), people_of(organization_id)
+    return _policy(conn, list(saved), settings, people)
 
 
 def publish(organization_id: UUID) -> None:
@@ -114,11 +118,11 @@ def publish(organization_id: UUID) -> None:
         saved = list(
             Profile.objects.filter(organization_id=organization_id).order_by("name")
         )
-        settings = settings_of(organization_id)
+        settings, people = settings_of(organization_id), people_of(organization_id)
         with connections.reading(organization_id) as conn, conn.transaction():
             # Whoever translates the source's profiles holds the clock.
             clock.lock(conn)
-            policy.publish(conn, _policy(conn, saved, settings))
+            policy.publish(conn, _policy(conn, saved, settings, people))
         now = timezone.now()
         for profile in saved:
             # A profile that was changed meanwhile is not the one that was published.
@@ -132,11 +136,23 @@ def definitions(conn: psycopg.Connection) -> dict[str, TableDef]:
     return {t.definition.name: t.definition for t in registry.tables(conn)}
 
 
+def people_of(organization_id: UUID) -> People:
+    """Where the organization's users come from."""
+    kind = queries.organization(organization_id).kind
+    return "source" if kind == Organization.Kind.DATAVERSE else "tokens"
+
+
 def _policy(
-    conn: psycopg.Connection, saved: Sequence[Profile], settings: CommonSettings
+    conn: psycopg.Connection,
+    saved: Sequence[Profile],
+    settings: CommonSettings,
+    people: People,
 ) -> Policy:
     common = Policy(
-        served=settings.served, hierarchy=settings.hierarchy, origin=settings.origin
+        served=settings.served,
+        hierarchy=settings.hierarchy,
+        origin=settings.origin,
+        people=people,
     )
     if settings.origin == "source":
         # What was published last stays until the next translation: on devices,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +10,16 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 
+from replication.domain.token_users import SignIn
+from replication.services import signing_in
+from replication.services.accepting import (
+    Uploader,
+    accept,
+    know_device,
+    outcomes_after,
+)
+from replication.services.heads import HEAD_AGE, head_of
+from replication.services.waiting import wait_for_news
 from replication.staging import clock, connections
 from replication.visibility import model, subscriptions
 from replication.visibility.access import OfflineNotAllowedError
@@ -27,17 +36,23 @@ from replication.visibility.messages import (
     CheckpointLine,
     Message,
     NothingNew,
+    Outcomes,
     Reset,
     Rows,
     StoredRows,
 )
-from replication.visibility.model import ClientModel
+from replication.visibility.model import (
+    MUTATIONS_PER_REQUEST,
+    REQUEST_BYTES,
+    ClientModel,
+)
 from replication.visibility.pieces import Limits
-from replication.visibility.security_age import is_security_stale
 from replication.visibility.short_answers import short_answer
 from replication.visibility.subscriptions import ResyncRequiredError
 
 __all__ = [
+    "MUTATIONS_PER_REQUEST",
+    "REQUEST_BYTES",
     "Begin",
     "ChangesRequest",
     "Checkpoint",
@@ -49,23 +64,28 @@ __all__ = [
     "NotReadyError",
     "NothingNew",
     "OfflineNotAllowedError",
+    "Outcomes",
     "Reset",
     "ResyncRequiredError",
     "Rows",
+    "SignIn",
     "StoredRows",
     "SyncUser",
+    "Uploader",
+    "accept",
     "changes",
     "client_model",
     "find_user",
+    "know_device",
+    "outcomes_after",
+    "sign_in",
+    "wait_for_news",
 ]
-
-# An empty poll is answered from the clock as it was at most this long ago.
-HEAD_AGE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncUser:
-    """A `systemuser` of the source."""
+    """A `systemuser` of the source, or who signed in where the source has none."""
 
     id: UUID
     name: str
@@ -89,6 +109,15 @@ def find_user(organization_id: UUID, *, object_id: UUID) -> SyncUser | None:
         except psycopg.errors.UndefinedTable as error:
             raise NotReadyError("The users are not loaded yet.") from error
     return SyncUser(*row) if row else None
+
+
+def sign_in(organization_id: UUID, *, told: SignIn) -> SyncUser:
+    """Return the user whom the token speaks for, where the source has no users.
+
+    :raises OfflineNotAllowedError: an operator blocked the user.
+    :raises UnusableClaimError: a claim is larger than can be served.
+    """
+    return SyncUser(signing_in.sign_in(organization_id, told), told.name)
 
 
 def client_model(organization_id: UUID, *, user_id: UUID) -> ClientModel:
@@ -132,16 +161,6 @@ def changes(
     return Answer(organization_id, request, allowed).start()
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    epoch: UUID
-    rev: int
-    read_at: float
-
-
-_heads: dict[UUID, _Head] = {}
-
-
 def _is_up_to_date(
     organization_id: UUID, request: ChangesRequest, head_age: timedelta
 ) -> bool:
@@ -151,7 +170,10 @@ def _is_up_to_date(
         return False
     if checkpoint.model != request.model:
         return False
-    head = _head(organization_id, head_age)
+    head = head_of(organization_id, age=head_age)
+    if request.device_id in head.awaited:
+        # It may be confirming outcomes, which has to be noted.
+        return False
     if checkpoint.epoch != head.epoch or not checkpoint.is_settled_at(head.rev):
         return False
     _keep_sets(organization_id, checkpoint)
@@ -165,16 +187,3 @@ def _keep_sets(organization_id: UUID, checkpoint: Checkpoint) -> None:
     if overdue:
         with connections.reading(organization_id) as conn:
             subscriptions.keep(conn, checkpoint.epoch, overdue)
-
-
-def _head(organization_id: UUID, head_age: timedelta) -> _Head:
-    now = time.monotonic()
-    head = _heads.get(organization_id)
-    if head is None or now - head.read_at >= head_age.total_seconds():
-        with connections.reading(organization_id) as conn:
-            # Stale security is told where answers are computed, not here.
-            reading = None if is_security_stale(conn) else clock.read(conn)
-        epoch = reading.epoch if reading else UUID(int=0)
-        head = _Head(epoch, reading.rev if reading else -1, now)
-        _heads[organization_id] = head
-    return head

@@ -155,7 +155,7 @@ def _person(
 ) -> PersonSet:
     """Everything but what the person takes along."""
     try:
-        who = member.member_of(conn, user)
+        who = member.member_of(conn, user, replicated=SECURITY_TABLES)
     except OfflineNotAllowedError:
         profiles = tuple[str, ...]()
     else:
@@ -217,7 +217,7 @@ def _names(conn: psycopg.Connection, in_effect: Policy) -> dict[UUID, str]:
     assigned = [profile.assignments for profile in in_effect.profiles]
     people = {one for a in assigned for one in (*a.users, *a.teams)}
     roles = {one for a in assigned for one in a.roles}
-    found = explained_rights.names_of(conn, people)
+    found = explained_rights.names_of(conn, people, replicated=SECURITY_TABLES)
     named = conn.execute(
         "SELECT roleid, coalesce(name, '') FROM data.role WHERE roleid = ANY(%s)",
         (list(roles),),

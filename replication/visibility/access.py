@@ -15,10 +15,17 @@ import psycopg
 
 from replication.domain.alternatives import Alternative
 from replication.domain.choices import BASE, Choice, Shape
-from replication.domain.patterns import Pattern
-from replication.domain.profiles import Conflicts, Policy, ProfileDef, ProfileItem
+from replication.domain.patterns import EVERYTHING, Pattern
+from replication.domain.profiles import (
+    Assignments,
+    Conflicts,
+    Policy,
+    ProfileDef,
+    ProfileItem,
+)
 from replication.domain.security import Depth, Privilege, readable_rows
-from replication.domain.tables import SECURITY_TABLES, ColumnDef
+from replication.domain.tables import ColumnDef
+from replication.domain.token_users import GROUPS, ROLES, Claims
 from replication.staging import registry
 from replication.staging.registry import SourceTable
 from replication.visibility import member, policy, rules, taken
@@ -85,7 +92,9 @@ def access_of(conn: psycopg.Connection, user_id: UUID) -> Access:
             conn, user_id, in_effect=policy.effective(conn), living=rules.living(conn)
         )
     except NoProfileError as error:
-        if profiles_of(policy.published(conn), member.member_of(conn, user_id)):
+        replicated = [table.definition.name for table in registry.tables(conn)]
+        who = member.member_of(conn, user_id, replicated=replicated)
+        if profiles_of(policy.published(conn), who):
             raise NotReadyError("The user's profiles take effect soon.") from error
         raise
 
@@ -102,9 +111,7 @@ def access_under(
     :raises OfflineNotAllowedError: no role, no profile, unknown or disabled.
     """
     tables = {t.definition.name: t for t in registry.tables(conn)}
-    if not tables.keys() >= set(SECURITY_TABLES):
-        raise OfflineNotAllowedError("The organization's security is not loaded.")
-    who = member.member_of(conn, user_id)
+    who = member.member_of(conn, user_id, replicated=tables.keys())
     reader = _Reader(conn, who, tables, in_effect, living)
     granted = {
         name: access for name in tables if (access := reader.table(name)) is not None
@@ -191,6 +198,9 @@ def readable_of(
     `is_opened`: rows of the table are handed out to those with whom they are shared,
     and to superiors.
     """
+    if who.claims is not None:
+        # The source has no rights of its own; what profiles give is all there is.
+        return frozenset({EVERYTHING})
     table = source.definition
     held = member.by_name(privileges, table.read_privilege)
     if table.ownership in ("organization", "none"):
@@ -221,6 +231,15 @@ def _is_assigned(profile: ProfileDef, who: Member) -> bool:
         or who.user in assignments.users
         or not who.holder.teams.isdisjoint(assignments.teams)
         or not who.roles.isdisjoint(assignments.roles)
+        or _names_claims(assignments, who.claims or {})
+    )
+
+
+def _names_claims(assignments: Assignments, claims: Claims) -> bool:
+    roles, groups = claims.get(ROLES, ()), claims.get(GROUPS, ())
+    return not (
+        set(assignments.token_roles).isdisjoint(roles)
+        and set(assignments.token_groups).isdisjoint(groups)
     )
 
 

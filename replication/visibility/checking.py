@@ -12,6 +12,7 @@ from replication.domain.findings import Caution, Fault
 from replication.domain.profiles import (
     CommonSettings,
     FilterText,
+    People,
     Policy,
     ProfileDef,
     ProfileItem,
@@ -26,22 +27,29 @@ MOST_ITEMS = 1_000
 DEEPEST_HIERARCHY = 100
 
 
-def faults(profile: ProfileDef, tables: Tables) -> tuple[Fault, ...]:
-    """Everything for which the profile is refused."""
+def faults(
+    profile: ProfileDef, tables: Tables, *, people: People = "source"
+) -> tuple[Fault, ...]:
+    """Everything for which the profile is refused, where users come from there."""
     if len(profile.items) > MOST_ITEMS:
         message = f"A profile has at most {MOST_ITEMS:,} items."
         return (Fault(member="items", message=message),)
-    found = list(findings.faults_of_members(profile))
+    found = [
+        *findings.faults_of_members(profile),
+        *findings.faults_of_people(profile, people),
+    ]
     names = {item.table for item in profile.items if item.table in tables}
     for number, item in enumerate(profile.items):
-        found += _of_item(f"items[{number}]", item, names, tables)
+        found += _of_item(f"items[{number}]", item, names, tables, people)
     if not found:
-        found += _of_the_whole(profile, tables)
+        found += _of_the_whole(profile, tables, people)
     return tuple(found)
 
 
-def faults_of_settings(settings: CommonSettings, tables: Tables) -> tuple[Fault, ...]:
-    found = []
+def faults_of_settings(
+    settings: CommonSettings, tables: Tables, *, people: People = "source"
+) -> tuple[Fault, ...]:
+    found = list(findings.faults_of_common(settings, people))
     filters = Counter(served.table for served in settings.served)
     for number, served in enumerate(settings.served):
         place = f"served[{number}]"
@@ -52,7 +60,7 @@ def faults_of_settings(settings: CommonSettings, tables: Tables) -> tuple[Fault,
             found.append(_unknown_table(f"{place}.table", served.table))
             continue
         try:
-            parsed_served(served.filter, tables[served.table])
+            parsed_served(served.filter, tables[served.table], people=people)
         except FilterError as error:
             found.append(_of_filter(f"{place}.filter", error))
     hierarchy = settings.hierarchy
@@ -62,37 +70,45 @@ def faults_of_settings(settings: CommonSettings, tables: Tables) -> tuple[Fault,
     return tuple(found)
 
 
-def cautions(profile: ProfileDef, tables: Tables) -> tuple[Caution, ...]:
+def cautions(
+    profile: ProfileDef, tables: Tables, *, people: People = "source"
+) -> tuple[Caution, ...]:
     """What is allowed, but should be meant; suspended items among them."""
     expressions: dict[str, Expr] = {}
     for item in profile.items:
         if item.filter is not None and item.table in tables:
-            expression = _usable(item.filter, tables[item.table])
+            expression = _usable(item.filter, tables[item.table], people)
             if expression is not None:
                 expressions[item.table] = expression
     return (
         *findings.cautions_of(profile, expressions),
         *(
             Caution(profile=profile.name, table=problem.table, message=problem.message)
-            for problem in problems(profile, tables)
+            for problem in problems(profile, tables, people=people)
         ),
     )
 
 
-def problems(profile: ProfileDef, tables: Tables) -> tuple[Problem, ...]:
+def problems(
+    profile: ProfileDef, tables: Tables, *, people: People = "source"
+) -> tuple[Problem, ...]:
     """Items of the profile that are suspended over these tables."""
-    return compiled(Policy(profiles=(profile,)), tables).problems
+    return compiled(Policy(profiles=(profile,), people=people), tables).problems
 
 
-def _usable(text: FilterText, table: TableDef) -> Expr | None:
+def _usable(text: FilterText, table: TableDef, people: People) -> Expr | None:
     try:
-        return parsed(text, table)
+        return parsed(text, table, people=people)
     except FilterError:
         return None
 
 
 def _of_item(
-    place: str, item: ProfileItem, names: Collection[str], tables: Tables
+    place: str,
+    item: ProfileItem,
+    names: Collection[str],
+    tables: Tables,
+    people: People,
 ) -> Iterator[Fault]:
     table = tables.get(item.table)
     if table is None:
@@ -105,7 +121,7 @@ def _of_item(
             yield Fault(member=f"{place}.columns", message=message)
     if item.filter is not None:
         try:
-            filter_parts.split(parsed(item.filter, table))
+            filter_parts.split(parsed(item.filter, table, people=people))
         except FilterError as error:
             yield _of_filter(f"{place}.filter", error)
     for number, association in enumerate(item.associations):
@@ -121,7 +137,9 @@ def _of_item(
             )
 
 
-def _of_the_whole(profile: ProfileDef, tables: Tables) -> Iterator[Fault]:
+def _of_the_whole(
+    profile: ProfileDef, tables: Tables, people: People
+) -> Iterator[Fault]:
     """What only shows once every member makes sense."""
     places = {item.table: number for number, item in enumerate(profile.items)}
     members = {
@@ -129,7 +147,7 @@ def _of_the_whole(profile: ProfileDef, tables: Tables) -> Iterator[Fault]:
         "no_relationship": ("records", findings.NO_RELATIONSHIP),
         "too_many": ("table", None),
     }
-    for problem in problems(profile, tables):
+    for problem in problems(profile, tables, people=people):
         if problem.code in members:
             member, code = members[problem.code]
             yield Fault(

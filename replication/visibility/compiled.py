@@ -17,7 +17,7 @@ from replication.domain.alternatives import (
 )
 from replication.domain.filter_parts import Part
 from replication.domain.filters import FilterError, Limits
-from replication.domain.profiles import FilterText, Policy, ProfileDef
+from replication.domain.profiles import FilterText, People, Policy, ProfileDef
 from replication.domain.tables import TableDef
 from replication.staging.registry import SourceTable
 from replication.visibility import fetchxml, filter_check, odata_filter
@@ -51,7 +51,7 @@ class Compiled:
 
 def compiled(policy: Policy, tables: Mapping[str, TableDef]) -> Compiled:
     """The policy over these tables, by name."""
-    building = _Building(tables)
+    building = _Building(tables, policy.people)
     alternatives = {p.name: building.profile(p) for p in policy.profiles}
     served = {s.table: building.served(s.table, s.filter) for s in policy.served}
     return Compiled(
@@ -95,28 +95,34 @@ def _remembered(policy: Policy, definitions: _Definitions) -> Compiled:
     return compiled(policy, definitions.by_name)
 
 
-def parsed(text: FilterText, table: TableDef) -> filters.Expr:
+def parsed(
+    text: FilterText, table: TableDef, *, people: People = "source"
+) -> filters.Expr:
     """The filter as a syntax tree whose names the table knows, places included.
 
     :raises FilterError: with the place and the reason.
     """
-    return _checked(text, table, filter_check.NO_LIMITS_OF_ITS_OWN)
+    return _checked(text, table, filter_check.NO_LIMITS_OF_ITS_OWN, people)
 
 
-def _checked(text: FilterText, table: TableDef, limits: Limits) -> filters.Expr:
+def _checked(
+    text: FilterText, table: TableDef, limits: Limits, people: People
+) -> filters.Expr:
     if text.language == "fetchxml":
         expression = fetchxml.parse(text.text, table=table.name, limits=limits)
     else:
         expression = odata_filter.parse(text.text, limits=limits)
-    return filter_check.check(expression, table=table, limits=limits)
+    return filter_check.check(expression, table=table, limits=limits, people=people)
 
 
-def parsed_served(text: FilterText, table: TableDef) -> filters.Expr:
+def parsed_served(
+    text: FilterText, table: TableDef, *, people: People = "source"
+) -> filters.Expr:
     """An organization filter, which is the same for everybody.
 
     :raises FilterError: with the place and the reason.
     """
-    expression = _checked(text, table, _OF_SERVED)
+    expression = _checked(text, table, _OF_SERVED, people)
     if filters.has_user_conditions(expression):
         message = "An organization filter cannot depend on the user."
         raise FilterError(message)
@@ -130,6 +136,7 @@ _OF_SERVED = Limits(conditions=3, too_many_code="0x80071114")
 @dataclass(slots=True)
 class _Building:
     tables: Mapping[str, TableDef]
+    people: People
     problems: list[Problem] = field(default_factory=list)
 
     def profile(self, profile: ProfileDef) -> Mapping[str, tuple[Alternative, ...]]:
@@ -147,7 +154,7 @@ class _Building:
         if table not in self.tables:
             return None
         try:
-            expression = parsed_served(text, self.tables[table])
+            expression = parsed_served(text, self.tables[table], people=self.people)
         except FilterError as error:
             self._complain("", table, error)
             return filters.dumps(filters.FALSE)
@@ -159,7 +166,8 @@ class _Building:
         if text is None:
             return None
         try:
-            parts = filter_parts.split(parsed(text, self.tables[table]))
+            expression = parsed(text, self.tables[table], people=self.people)
+            parts = filter_parts.split(expression)
         except FilterError as error:
             self._complain(profile.name, table, error)
             return None

@@ -21,7 +21,7 @@ from replication.domain import filters
 from replication.domain.choices import BASE, Choice
 from replication.domain.profiles import ProfileDef
 from replication.domain.security import Depth, Privilege
-from replication.domain.tables import SECURITY_TABLES, TableDef
+from replication.domain.tables import TableDef
 from replication.staging import columns, registry, schema
 from replication.staging.registry import SourceTable
 from replication.visibility import (
@@ -30,20 +30,22 @@ from replication.visibility import (
     member,
     policy,
     rules,
+    token_users,
     wanted,
 )
 from replication.visibility.access import Access, access_of, profiles_of
 from replication.visibility.checkpoints import Grant
 from replication.visibility.compiled import Compiled, compiled
 from replication.visibility.explained import (
+    OPEN,
     Entry,
     Explanation,
     Named,
     Outcome,
     Right,
     Way,
-    title_column,
 )
+from replication.visibility.explained_rows import find_row
 from replication.visibility.explained_ways import Place, Ways, told
 from replication.visibility.member import (
     Member,
@@ -51,6 +53,7 @@ from replication.visibility.member import (
     Values,
 )
 from replication.visibility.rules import Rule
+from replication.visibility.token_users import TokenUser
 
 
 def explain(
@@ -106,12 +109,12 @@ class _Explaining:
         if source is None or not source.is_complete:
             message = f"{name} is not replicated, or not loaded yet."
             raise _FailedError(Outcome.UNKNOWN_TABLE, message)
-        found = _find(self._conn, source, key)
+        found = find_row(self._conn, source, key)
         if found is None:
             message = f"Staging has no row {key} of {name}."
             raise _FailedError(Outcome.UNKNOWN_ROW, message)
         row_id, title, owner, unit = found
-        names = explained_rights.names_of(self._conn, (owner, unit))
+        names = self._names((owner, unit))
         self._tell(
             row=Named(id=row_id, table=name, name=title or ""),
             owner=explained_rights.named(owner, names),
@@ -120,8 +123,12 @@ class _Explaining:
         return Place(table=source.definition, row_id=row_id, owner=owner, unit=unit)
 
     def _who(self) -> Member:
-        if not self._tables.keys() >= set(SECURITY_TABLES):
-            raise _FailedError(Outcome.UNKNOWN_USER, "Security is not loaded yet.")
+        signed_in = token_users.find(self._conn, self._user_id)
+        if signed_in is not None:
+            return self._who_signed_in(signed_in)
+        if not member.has_users(self._tables):
+            message = "Nobody has signed in as this user, and the source tells of none."
+            raise _FailedError(Outcome.UNKNOWN_USER, message)
         row = self._conn.execute(
             "SELECT coalesce(fullname, ''), isdisabled IS TRUE FROM data.systemuser"
             " WHERE systemuserid = %s",
@@ -133,9 +140,26 @@ class _Explaining:
         if row[1]:
             raise _FailedError(Outcome.DISABLED_USER, "The user is disabled.")
         try:
-            return member.member_of(self._conn, self._user_id)
+            return self._member()
         except OfflineNotAllowedError as error:
             raise _FailedError(Outcome.NO_ROLE, str(error)) from error
+
+    def _who_signed_in(self, user: TokenUser) -> Member:
+        self._tell(user=Named(id=user.id, table="user", name=user.name))
+        if user.is_blocked:
+            message = "An operator blocked the user."
+            raise _FailedError(Outcome.BLOCKED_USER, message)
+        return self._member()
+
+    def _member(self) -> Member:
+        return member.member_of(
+            self._conn, self._user_id, replicated=self._tables.keys()
+        )
+
+    def _names(self, values: Iterable[UUID | None]) -> dict[UUID, Named]:
+        return explained_rights.names_of(
+            self._conn, values, replicated=self._tables.keys()
+        )
 
     def _profiles(self, who: Member, table: str) -> tuple[ProfileDef, ...]:
         profiles = profiles_of(self._policy, who)
@@ -149,6 +173,10 @@ class _Explaining:
         return profiles
 
     def _rights(self, who: Member, place: Place) -> None:
+        if who.claims is not None:
+            # The source has no rights of its own: everything is open.
+            self._tell(rights=(OPEN,))
+            return
         privileges = self._privileges(who, place.table)
         found = self._opening(who, privileges, place)
         self._tell(rights=found)
@@ -187,9 +215,7 @@ class _Explaining:
             has_superiors=hierarchy is not None and place.table.name not in excluded,
         )
         principals = who.holder.principals
-        names = explained_rights.names_of(
-            self._conn, (*opened.ancestors, *principals, *opened.through)
-        )
+        names = self._names((*opened.ancestors, *principals, *opened.through))
         return tuple(explained_rights.rights(who.holder, held, opened, names))
 
     def _served(self, place: Place) -> None:
@@ -299,7 +325,7 @@ class _Explaining:
             "SELECT id, value FROM sync.key_value WHERE id = ANY(%s)",
             (wanted_numbers,),
         ).fetchall()
-        names = explained_rights.names_of(self._conn, (value for _, value in rows))
+        names = self._names(value for _, value in rows)
         return {
             number: names.get(value, Named(id=value, table=""))
             for number, value in rows
@@ -330,42 +356,6 @@ def _matches(row: tuple[Any, ...], grant: Grant) -> bool:
         asked is None or asked == has
         for asked, has in zip(grant[1:], row[1:7], strict=True)
     )
-
-
-def _find(
-    conn: psycopg.Connection, source: SourceTable, key: str
-) -> tuple[UUID, str | None, UUID | None, UUID | None] | None:
-    """Row id, name, owner and business unit of the row with this key."""
-    table = source.definition
-    row_id = _guid(key) if table.has_guid_key else _row_id(conn, source, key)
-    if row_id is None:
-        return None
-    named = (title_column(table), table.owner_column, table.unit_column)
-    query = sql.SQL("SELECT {}, {} FROM {} t WHERE t.{} = %s").format(
-        sql.SQL("t.{}").format(columns.row_id(table)),
-        sql.SQL(", ").join(
-            wanted.column("t", name) if name else sql.SQL("NULL") for name in named
-        ),
-        schema.relation(table),
-        columns.row_id(table),
-    )
-    row = conn.execute(query, (row_id,)).fetchone()
-    return (row[0], None if row[1] is None else str(row[1]), *row[2:4]) if row else None
-
-
-def _row_id(conn: psycopg.Connection, source: SourceTable, key: str) -> UUID | None:
-    row = conn.execute(
-        "SELECT row_id FROM sync.row_key WHERE source_id = %s AND row_key = %s",
-        (source.id, key),
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _guid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _rev(conn: psycopg.Connection) -> int:

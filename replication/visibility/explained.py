@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     UNKNOWN_ROW = "unknown_row"
     UNKNOWN_USER = "unknown_user"
     DISABLED_USER = "disabled_user"
+    BLOCKED_USER = "blocked_user"
     NO_ROLE = "no_role"
     NO_PROFILE = "no_profile"
     NOT_IN_PROFILES = "not_in_profiles"
@@ -43,13 +44,20 @@ class Named:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:
     """A privilege that opens the row. `opens` says by what: everything, owner,
-    unit, ancestor or through; `by` is the principal or unit that is meant."""
+    unit, ancestor or through; `by` is the principal or unit that is meant.
+
+    Where the source has no roles, what profiles take is open to all who have them.
+    """
 
     role: str
     depth: str
     opens: str
     team: Named | None = None
     by: Named | None = None
+
+
+# A source without roles of its own: whoever has a profile may read what it takes.
+OPEN = Right(role="", depth="", opens="everything")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,8 +11,9 @@ import psycopg
 from replication.domain.patterns import Pattern
 from replication.domain.security import Depth, Holder, Privilege, readable_rows
 from replication.domain.tables import TableDef
-from replication.visibility import wanted
+from replication.visibility import token_users, wanted
 from replication.visibility.explained import Named, Right
+from replication.visibility.member import has_users
 
 _NAMES = (
     ("systemuser", "systemuserid", "fullname"),
@@ -130,12 +131,19 @@ def named(value: UUID | None, names: Mapping[UUID, Named]) -> Named | None:
 
 
 def names_of(
-    conn: psycopg.Connection, values: Iterable[UUID | None]
+    conn: psycopg.Connection,
+    values: Iterable[UUID | None],
+    *,
+    replicated: Collection[str],
 ) -> dict[UUID, Named]:
     """Users, teams and business units among the values, by id."""
     wanted_ids = [value for value in set(values) if value is not None]
-    found: dict[UUID, Named] = {}
-    for table, key, name in _NAMES:
+    signed_in = token_users.names(conn, wanted_ids)
+    found = {
+        user: Named(id=user, table="user", name=name)
+        for user, name in signed_in.items()
+    }
+    for table, key, name in _NAMES if has_users(replicated) else ():
         rows = conn.execute(
             f"SELECT {key}, coalesce({name}, '') FROM data.{table}"
             f" WHERE {key} = ANY(%s)",

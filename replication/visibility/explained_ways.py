@@ -14,6 +14,7 @@ from psycopg import sql
 from replication.domain import filters
 from replication.domain.alternatives import Alternative, Wanted
 from replication.domain.choices import PLAIN, Choice
+from replication.domain.filter_operators import AttributeKind
 from replication.domain.filters import And, Expr
 from replication.domain.tables import TableDef
 from replication.staging import columns, schema
@@ -71,7 +72,7 @@ class Ways:
             strict=True,
         ):
             if asked is not None:
-                is_met = value in self._values.of(asked.kind)
+                is_met = value in self._values.of(asked)
                 verb = "is" if is_met else "is not"
                 return is_met, f"The {what} {verb} {_asked(asked)}."
         return False, "It takes no rows of its own."
@@ -109,7 +110,9 @@ class Ways:
         for attribute, asked, value in pairs:
             if asked is None:
                 continue
-            is_one = value is not None and value in self._values.of(asked.kind)
+            if self._values.lacks(asked):
+                return f"The user's tokens have no claim {asked.claim}."
+            is_one = value is not None and value in self._values.of(asked)
             if is_one is asked.negated:
                 return f"Its {attribute.column} is not {_asked(asked)}."
         return None
@@ -223,6 +226,9 @@ def told(expression: Expr) -> str:
 
 
 def _asked(asked: Wanted) -> str:
+    if asked.kind is AttributeKind.CLAIM:
+        one = f"a value of the user's claim {asked.claim}"
+        return f"anything but {one}" if asked.negated else one
     word = {
         "user": "the user",
         "teams": "a team of the user",

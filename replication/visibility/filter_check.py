@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from replication.domain import windows
+from replication.domain import token_users, windows
 from replication.domain.filter_operators import (
+    CLAIMS,
     COMPARISONS,
     DAYS,
     EQUALITIES,
@@ -34,6 +35,7 @@ from replication.domain.filters import (
     Value,
     conditions,
 )
+from replication.domain.profiles import People
 from replication.domain.tables import ColumnDef, ColumnType, TableDef
 from replication.visibility import filter_literals
 from replication.visibility.filter_literals import LiteralError
@@ -44,8 +46,20 @@ ZERO_DAYS = "0x80060990"
 
 _OF_LANGUAGE = frozenset({Operator.EQ_USER_LANGUAGE})
 _OF_USERS = (
-    frozenset(USER_OPERATORS) | {Operator.NE_USER_ID, Operator.NE_BUSINESS_ID}
-) - _OF_LANGUAGE
+    (frozenset(USER_OPERATORS) | {Operator.NE_USER_ID, Operator.NE_BUSINESS_ID})
+    - _OF_LANGUAGE
+    - CLAIMS
+)
+# Claims are text; these types have one spelling that they can be compared with.
+_COMPARED_WITH_CLAIMS = frozenset(
+    {
+        ColumnType.GUID,
+        ColumnType.STRING,
+        ColumnType.INT,
+        ColumnType.BIGINT,
+        ColumnType.BOOL,
+    }
+)
 
 _ALLOWED = {
     ColumnType.GUID: EQUALITIES | _OF_USERS,
@@ -62,22 +76,31 @@ _ALLOWED = {
 }
 
 
-def operators_of(kind: ColumnType) -> frozenset[Operator]:
-    """The operators that fit a column of this type."""
-    return _ALLOWED.get(kind, frozenset()) | NULL_TESTS
+def operators_of(kind: ColumnType, *, people: People = "source") -> frozenset[Operator]:
+    """The operators that fit a column of this type, where users come from there."""
+    found = _ALLOWED.get(kind, frozenset()) | NULL_TESTS
+    if people == "source":
+        return found
+    found -= _OF_USERS | _OF_LANGUAGE
+    return found | CLAIMS if kind in _COMPARED_WITH_CLAIMS else found
 
 
 def check(
-    expr: Expr, *, table: TableDef, limits: Limits = NO_LIMITS_OF_ITS_OWN
+    expr: Expr,
+    *,
+    table: TableDef,
+    limits: Limits = NO_LIMITS_OF_ITS_OWN,
+    people: People = "source",
 ) -> Expr:
     """Return the filter with the staging names of columns and with typed values.
 
-    :raises FilterError: it does not fit the table, or is too large.
+    :raises FilterError: it does not fit the table or its users, or is too large.
     """
     for number, condition in enumerate(conditions(expr), start=1):
         if number > limits.conditions:
             raise too_many_conditions(limits, place=condition.place)
-    return _checked(expr, table, limits, depth=0)
+        _insist_on_people(condition, people)
+    return _checked(expr, table, limits, people, depth=0)
 
 
 def too_many_conditions(limits: Limits, *, place: str) -> FilterError:
@@ -94,13 +117,40 @@ def too_deep(limits: Limits, *, place: str) -> FilterError:
     )
 
 
-def _checked(expr: Expr, table: TableDef, limits: Limits, *, depth: int) -> Expr:
+def _insist_on_people(condition: Condition, people: People) -> None:
+    operator = condition.operator
+    if people == "source" and operator in CLAIMS:
+        raise FilterError(
+            "Users of this organization are rows of its source, not known by claims of"
+            " their tokens; use eq-userid and its kin.",
+            place=condition.place,
+        )
+    if people == "tokens" and operator in _OF_USERS | _OF_LANGUAGE:
+        raise FilterError(
+            f"The operator {operator} needs users of Dataverse; here users are known by"
+            " their tokens: compare with @user.claim, or by eq-userclaim.",
+            place=condition.place,
+        )
+    quoted = [v for v in condition.values if str(v).startswith("@user.")]
+    if people == "tokens" and quoted:
+        raise FilterError(
+            f"{_shown(quoted[0])} would be compared as text; write it without quotes,"
+            " or in FetchXML the operator eq-userclaim with the claim's name.",
+            place=condition.place,
+        )
+
+
+def _checked(
+    expr: Expr, table: TableDef, limits: Limits, people: People, *, depth: int
+) -> Expr:
     if isinstance(expr, Condition):
-        return _checked_condition(expr, table)
+        return _checked_condition(expr, table, people)
     if depth == limits.depth:
         first = next(conditions(expr), None)
         raise too_deep(limits, place=first.place if first else "")
-    inner = partial(_checked, table=table, limits=limits, depth=depth + 1)
+    inner = partial(
+        _checked, table=table, limits=limits, people=people, depth=depth + 1
+    )
     match expr:
         case And():
             return And(tuple(map(inner, expr.children)))
@@ -110,9 +160,11 @@ def _checked(expr: Expr, table: TableDef, limits: Limits, *, depth: int) -> Expr
             return Not(inner(expr.child))
 
 
-def _checked_condition(condition: Condition, table: TableDef) -> Condition:
+def _checked_condition(
+    condition: Condition, table: TableDef, people: People
+) -> Condition:
     column = _column(condition, table)
-    if condition.operator not in operators_of(column.type):
+    if condition.operator not in operators_of(column.type, people=people):
         raise FilterError(
             f"The operator {condition.operator} does not fit the column"
             f" {column.name} of type {column.type}.",
@@ -162,6 +214,8 @@ def _check_count(condition: Condition) -> None:
 def _value(condition: Condition, column: ColumnDef, value: Value) -> Value:
     operator = condition.operator
     try:
+        if operator in CLAIMS:
+            return _claim(value)
         if operator in PATTERNS:
             return filter_literals.pattern(value)
         if operator in DAYS:
@@ -177,6 +231,13 @@ def _value(condition: Condition, column: ColumnDef, value: Value) -> Value:
             place=condition.place,
             dynamics_code=ZERO_DAYS if is_zero else None,
         ) from error
+
+
+def _claim(value: Value) -> str:
+    fault = token_users.fault_of_name(str(value))
+    if fault:
+        raise LiteralError(fault)
+    return str(value)
 
 
 def _shown(value: Value) -> str:

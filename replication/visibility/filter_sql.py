@@ -92,11 +92,11 @@ class _Column:
     @property
     def compared(self) -> sql.Composable:
         """What comparisons are made with."""
-        return _lower(self.raw) if self.is_text else self.raw
+        return lower(self.raw) if self.is_text else self.raw
 
     def literal(self, value: Value) -> sql.Composable:
         if self.is_text:
-            return _lower(_cast(str(value), "text"))
+            return lower(_cast(str(value), "text"))
         return _cast(str(value), self._type_of(value))
 
     def array(self, values: Iterable[Value]) -> sql.Composable:
@@ -175,7 +175,7 @@ def _comparison(column: _Column, condition: Condition) -> sql.Composable:
 
 def _like(column: _Column, condition: Condition) -> sql.Composable:
     pattern = like_patterns.in_postgres(str(condition.values[0]))
-    return sql.SQL("{} LIKE {}").format(column.compared, _lower(_cast(pattern, "text")))
+    return sql.SQL("{} LIKE {}").format(column.compared, lower(_cast(pattern, "text")))
 
 
 def _overlap(column: _Column, condition: Condition) -> sql.Composable:
@@ -191,7 +191,7 @@ _BY_OPERATOR: tuple[
 )
 
 
-def _lower(text: sql.Composable) -> sql.Composable:
+def lower(text: sql.Composable) -> sql.Composable:
     """Letters of all scripts in lower case, ordered by code point on every server.
 
     PostgreSQL brings this collation itself: neither ICU nor a locale is involved.

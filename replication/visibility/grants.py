@@ -10,6 +10,7 @@ import psycopg
 
 from replication.domain.alternatives import Alternative, Takes, Wanted
 from replication.domain.choices import BASE, DEEP, PLAIN, Choice, Shape
+from replication.domain.filter_operators import AttributeKind
 from replication.domain.patterns import Pattern, intersection
 from replication.domain.units import UnitTree, flattened, spread
 from replication.visibility.checkpoints import Grant, as_grant
@@ -37,10 +38,7 @@ class Grants:
         self._conn = conn
         self._values = values
         self._ids: dict[UUID, int] | None = None
-        rows = conn.execute(
-            "SELECT businessunitid, parentbusinessunitid FROM data.businessunit"
-        )
-        self._tree = UnitTree(dict(rows.fetchall()))
+        self._tree = _units(conn) if values.has_units else UnitTree({})
 
     def of_table(
         self,
@@ -118,7 +116,7 @@ class Grants:
                     yield Pattern(unit=value)
 
     def _values_of(self, wanted: Wanted | None) -> frozenset[UUID]:
-        return self._values.of(wanted.kind) if wanted else frozenset()
+        return self._values.of(wanted) if wanted else frozenset()
 
     def _attributes(self, takes: Takes) -> Iterator[tuple[int | None, ...]]:
         """Every combination of numbers that the user's values allow."""
@@ -127,10 +125,21 @@ class Grants:
     def _numbers_of(self, wanted: Wanted | None) -> list[int | None]:
         if wanted is None:
             return [None]
-        values = self._values.of(wanted.kind)
+        values = self._values.of(wanted)
+        if wanted.negated and self._values.lacks(wanted):
+            return []
         if wanted.negated:
             return [n for value, n in self._numbers.items() if value not in values]
+        if wanted.kind is AttributeKind.CLAIM:
+            return self._looked_up(values)
         return [self._numbers[v] for v in values if v in self._numbers]
+
+    def _looked_up(self, values: frozenset[UUID]) -> list[int | None]:
+        """Columns that claims are compared with may have millions of values."""
+        rows = self._conn.execute(
+            "SELECT id FROM sync.key_value WHERE value = ANY(%s)", (list(values),)
+        )
+        return [number for (number,) in rows]
 
     @property
     def _numbers(self) -> dict[UUID, int]:
@@ -138,6 +147,13 @@ class Grants:
             rows = self._conn.execute("SELECT value, id FROM sync.key_value")
             self._ids = dict(rows.fetchall())
         return self._ids
+
+
+def _units(conn: psycopg.Connection) -> UnitTree:
+    rows = conn.execute(
+        "SELECT businessunitid, parentbusinessunitid FROM data.businessunit"
+    )
+    return UnitTree(dict(rows.fetchall()))
 
 
 def _by_choice(ways: Iterable[Alternative]) -> dict[Choice, list[Takes]]:

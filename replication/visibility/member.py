@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import md5
+from typing import Literal
 from uuid import UUID
 
 import psycopg
 
 from project.errors import RejectedError, TransientError
+from replication.domain.alternatives import Wanted
 from replication.domain.filter_operators import AttributeKind
 from replication.domain.security import Depth, Holder, Privilege
+from replication.domain.tables import SECURITY_TABLES
+from replication.domain.token_users import Claims
+from replication.visibility import claim_keys, token_users
+from replication.visibility.claim_keys import value_of
 
 # `fieldpermission.canread`.
 _ALLOWED = 4
@@ -39,19 +44,50 @@ class NotReadyError(TransientError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """`object_id` is the user's at the identity provider, as the source says."""
+    """`object_id` is the user's at the identity provider, as the source says.
+
+    `claims` are those of a user who comes from his tokens; None for one of the source.
+    """
 
     holder: Holder
     object_id: UUID | None
     roles: frozenset[UUID]
+    claims: Claims | None = None
 
     @property
     def user(self) -> UUID:
         return self.holder.user
 
 
-def member_of(conn: psycopg.Connection, user_id: UUID) -> Member:
-    """:raises OfflineNotAllowedError: unknown, disabled, or without any role."""
+def member_of(
+    conn: psycopg.Connection, user_id: UUID, *, replicated: Collection[str]
+) -> Member:
+    """:raises OfflineNotAllowedError: unknown, blocked, disabled, without any role."""
+    signed_in = token_users.find(conn, user_id)
+    if signed_in is not None:
+        if signed_in.is_blocked:
+            raise OfflineNotAllowedError("An operator blocked the user.")
+        holder = Holder(user=user_id, unit=None, teams=frozenset())
+        return Member(
+            holder=holder,
+            object_id=user_id,
+            roles=frozenset(),
+            claims=signed_in.claims,
+        )
+    if not has_users(replicated):
+        raise OfflineNotAllowedError(
+            "Nobody has signed in as this user, and the organization's security is not"
+            " loaded."
+        )
+    return _member_of_source(conn, user_id)
+
+
+def has_users(replicated: Collection[str]) -> bool:
+    """Whether these tables tell of users and of what they may read."""
+    return set(SECURITY_TABLES) <= set(replicated)
+
+
+def _member_of_source(conn: psycopg.Connection, user_id: UUID) -> Member:
     row = conn.execute(
         "SELECT businessunitid, azureactivedirectoryobjectid FROM data.systemuser"
         " WHERE systemuserid = %s AND isdisabled IS NOT TRUE",
@@ -99,6 +135,8 @@ def privileges_of(
     conn: psycopg.Connection, member: Member
 ) -> dict[str, list[Privilege]]:
     """Privileges by lower-case name, held directly and through teams."""
+    if member.claims is not None:
+        return {}
     rows = conn.execute(
         _PRIVILEGES,
         {
@@ -125,10 +163,14 @@ def privileges_of(
 
 
 def granted_columns(
-    conn: psycopg.Connection, member: Member, *, replicated: Collection[str]
+    conn: psycopg.Connection,
+    member: Member,
+    *,
+    replicated: Collection[str],
+    right: Literal["canread", "cancreate", "canupdate"] = "canread",
 ) -> frozenset[tuple[str, str]]:
-    """(table, column) of the secured columns that the user may read."""
-    if "fieldpermission" not in replicated:
+    """(table, column) of the secured columns that the user may read, or write."""
+    if member.claims is not None or "fieldpermission" not in replicated:
         return frozenset()
     profiles = []
     if "systemuserprofiles" in replicated:
@@ -145,7 +187,7 @@ def granted_columns(
         return frozenset()
     rows = conn.execute(
         "SELECT DISTINCT lower(entityname), lower(attributelogicalname)"
-        " FROM data.fieldpermission WHERE canread = %(allowed)s"
+        f" FROM data.fieldpermission WHERE {right} = %(allowed)s"
         f" AND fieldsecurityprofileid IN ({' UNION '.join(profiles)})",
         {
             "allowed": _ALLOWED,
@@ -165,12 +207,24 @@ class Values:
         self._conn = conn
         self._member = member
         self._replicated = replicated
-        self._known: dict[AttributeKind, frozenset[UUID]] = {}
+        self._known: dict[Wanted, frozenset[UUID]] = {}
 
-    def of(self, kind: AttributeKind) -> frozenset[UUID]:
-        if kind not in self._known:
-            self._known[kind] = frozenset(self._read(kind))
-        return self._known[kind]
+    @property
+    def has_units(self) -> bool:
+        """Users who come from their tokens belong to no unit, and there is none."""
+        return self._member.claims is None
+
+    def of(self, wanted: Wanted) -> frozenset[UUID]:
+        """The user's values, whether they are wanted or not."""
+        if wanted not in self._known:
+            is_claim = wanted.kind is AttributeKind.CLAIM
+            found = self._keys(wanted) if is_claim else self._read(wanted.kind)
+            self._known[wanted] = frozenset(found)
+        return self._known[wanted]
+
+    def lacks(self, wanted: Wanted) -> bool:
+        """A claim that is missing matches nothing, not even what others differ from."""
+        return wanted.kind is AttributeKind.CLAIM and not self._claim(wanted)
 
     def _read(self, kind: AttributeKind) -> Iterable[UUID]:
         holder = self._member.holder
@@ -190,6 +244,15 @@ class Values:
             case AttributeKind.HIERARCHY_AND_TEAMS:
                 people = {holder.user} | self._reports()
                 return people | self._teams(people)
+            case _:
+                raise ValueError(f"{kind} is nothing that the source tells of a user.")
+
+    def _claim(self, wanted: Wanted) -> tuple[str, ...]:
+        return (self._member.claims or {}).get(wanted.claim, ())
+
+    def _keys(self, wanted: Wanted) -> Iterable[UUID]:
+        texts, kind = self._claim(wanted), wanted.type
+        return claim_keys.keys_of(self._conn, texts, kind=kind) if kind else ()
 
     def _reports(self) -> set[UUID]:
         """Users below this one, by `parentsystemuserid`, however deep."""
@@ -220,11 +283,6 @@ class Values:
             (self._member.user,),
         )
         return {value_of(language) for (language,) in rows}
-
-
-def value_of(content: object) -> UUID:
-    """A value that is no GUID, as the dictionary of keys has it."""
-    return UUID(md5(str(content).encode(), usedforsecurity=False).hexdigest())
 
 
 def by_name(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from replication.domain.file_edits import LARGEST_FILE
 from replication.domain.tables import ColumnDef
 from replication.visibility.access import Access, TableAccess
 
@@ -24,6 +25,7 @@ def client_model(access: Access) -> ClientModel:
         "limits": {
             "mutations_per_request": MUTATIONS_PER_REQUEST,
             "request_bytes": REQUEST_BYTES,
+            "file_bytes": LARGEST_FILE,
         },
     }
     return ClientModel(version=access.model, document=document)
@@ -31,7 +33,7 @@ def client_model(access: Access) -> ClientModel:
 
 def _table(name: str, table: TableAccess) -> dict[str, object]:
     definition = table.source.definition
-    return {
+    described: dict[str, object] = {
         "name": name,
         "entity_set": definition.entity_set,
         "primary_key": list(definition.key),
@@ -41,6 +43,12 @@ def _table(name: str, table: TableAccess) -> dict[str, object]:
         "sync_interval_minutes": table.sync_interval_minutes,
         "columns": [_column(c, is_key=c.name in definition.key) for c in table.columns],
     }
+    if definition.files:
+        # What can be fetched and sent alone; rows bring nothing of it.
+        described["files"] = [
+            {"name": file.name, "kind": file.kind} for file in definition.files
+        ]
+    return described
 
 
 def _column(column: ColumnDef, *, is_key: bool) -> dict[str, object]:

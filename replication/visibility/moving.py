@@ -28,12 +28,14 @@ def next_tick(spec: RuleSpec, as_of: datetime) -> datetime | None:
     return min(ticks, default=None)
 
 
+IS_DUE = (
+    "EXISTS (SELECT FROM sync.rule WHERE state = 'active'"
+    " AND next_tick <= coalesce(%(now)s, now()))"
+)
+
+
 def is_due(conn: psycopg.Connection, *, now: datetime | None = None) -> bool:
-    row = conn.execute(
-        "SELECT EXISTS (SELECT FROM sync.rule WHERE state = 'active'"
-        " AND next_tick <= coalesce(%s, now()))",
-        (now,),
-    ).fetchone()
+    row = conn.execute(f"SELECT {IS_DUE}", {"now": now}).fetchone()
     return row == (True,)
 
 

@@ -35,6 +35,10 @@ from replication.visibility.odata_functions import (
 from replication.visibility.odata_tokens import Kind, Token, tokens
 
 _KEYWORDS = frozenset({"and", "or", "not", "null", "true", "false", "in", *COMPARISONS})
+_OF_CLAIMS = {
+    Operator.EQ: Operator.EQ_USER_CLAIM,
+    Operator.NE: Operator.NE_USER_CLAIM,
+}
 _LITERALS = frozenset({Kind.STRING, Kind.NUMBER, Kind.PLAIN})
 
 
@@ -131,6 +135,8 @@ class _Parser:
             )
         if self._next.kind is Kind.NAME and self._next.text == "null":
             return self._null_test(column, operator)
+        if self._next.kind is Kind.SIGN and self._next.text == "@":
+            return self._of_user(column, operator)
         return Condition(column.text, operator, (self._value(),), column.place)
 
     def _null_test(self, column: Token, operator: Operator) -> Condition:
@@ -139,6 +145,31 @@ class _Parser:
             self._refuse("a value other than null")
         self._advance()
         return Condition(column.text, tests[operator], (), column.place)
+
+    def _of_user(self, column: Token, operator: Operator) -> Condition:
+        """A comparison with a claim of the user's token: `@user.region`."""
+        sign = self._advance()
+        alias = self._next
+        user, _, claim = alias.text.partition(".")
+        if alias.kind is not Kind.NAME or (user, alias.offset) != (
+            "user",
+            sign.offset + 1,
+        ):
+            raise FilterError(
+                "a value is expected, not '@'; of the user's claims, @user.name.",
+                place=sign.place,
+            )
+        if not claim or "." in claim:
+            raise FilterError(
+                "After @user. stands the name of one claim, without dots.",
+                place=sign.place,
+            )
+        if operator not in _OF_CLAIMS:
+            raise FilterError(
+                "Claims of the user are compared by eq and ne only.", place=column.place
+            )
+        self._advance()
+        return Condition(column.text, _OF_CLAIMS[operator], (claim,), column.place)
 
     # Functions
 

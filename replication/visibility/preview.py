@@ -26,11 +26,14 @@ from replication.visibility import (
     checking,
     counting,
     explained_rights,
+    member,
     planning,
     policy,
+    token_users,
 )
 from replication.visibility.access import Access, OfflineNotAllowedError, access_under
 from replication.visibility.checkpoints import Grant
+from replication.visibility.claims_named import claims_named
 from replication.visibility.compiled import Compiled, compiled_once
 from replication.visibility.counting import Counter, Figures
 from replication.visibility.explained import Named
@@ -46,6 +49,11 @@ _NOT_TRANSLATED = (
     "The profiles of the source are not read yet. Until all their tables are loaded,"
     " the profiles that were published last stay; the figures leave out what changes"
     " then."
+)
+
+_NOT_KEPT = (
+    "No published profile has named these claims: {}. They are learned from tokens once"
+    " this is published; until then users are counted as if they had none."
 )
 
 
@@ -147,7 +155,10 @@ class _Preview:
         more = rows[0][2] - len(rows) if rows else 0
         found = [(user, count) for user, count, _ in rows]
         is_sample = not found
-        if is_sample and "systemuser" in self._plan.tables:
+        if is_sample and not member.has_users(self._plan.tables):
+            users = token_users.latest(self._conn, most=SAMPLED_USERS)
+            found = [(user.id, 0) for user in users if not user.is_blocked]
+        elif is_sample:
             sampled = self._conn.execute(
                 "SELECT systemuserid FROM data.systemuser"
                 " WHERE isdisabled IS NOT TRUE ORDER BY systemuserid LIMIT %s",
@@ -162,9 +173,9 @@ class _Preview:
         return named, is_sample, more
 
     def _names(self, users: Sequence[UUID]) -> Mapping[UUID, Named]:
-        if "systemuser" not in self._plan.tables or not users:
-            return {}
-        return explained_rights.names_of(self._conn, users)
+        return explained_rights.names_of(
+            self._conn, users, replicated=self._plan.tables.keys()
+        )
 
     def _user(self, user: Named, devices: int) -> UserChange:
         # Rights take their time as well, for which there may be many users.
@@ -220,20 +231,27 @@ class _Preview:
             name: table.definition for name, table in self._plan.tables.items()
         }
         for profile in self._draft.profiles:
-            yield from checking.cautions(profile, tables)
+            yield from checking.cautions(profile, tables, people=self._draft.people)
         for problem in self._plan.compiled.problems:
             if not problem.profile:
                 yield Caution(table=problem.table, message=problem.message)
         for name in sorted(self._draft.tables & tables.keys()):
             if not self._plan.tables[name].is_complete:
                 yield Caution(table=name, message="The table is not loaded yet.")
+        yield from self._left_out()
+        most = max((u.figures.after for u in users if u.figures), default=0)
+        yield from findings.cautions_of_size("", most)
+
+    def _left_out(self) -> Iterator[Caution]:
+        """What the figures cannot show."""
         if self._draft.origin == "source" and not self._draft.translated_from:
             yield Caution(message=_NOT_TRANSLATED)
+        unknown = claims_named(self._draft) - token_users.claims_kept(self._conn)
+        if unknown:
+            yield Caution(message=_NOT_KEPT.format(", ".join(sorted(unknown))))
         if self._draft.hierarchy != self._current.hierarchy:
             message = "The figures leave out what the changed hierarchy opens."
             yield Caution(message=message)
-        most = max((u.figures.after for u in users if u.figures), default=0)
-        yield from findings.cautions_of_size("", most)
 
 
 def _future(plan: Plan, active: Iterable[Rule], now: datetime) -> Iterator[Rule]:

@@ -25,6 +25,7 @@ from replication.visibility import (
     policy,
     rules,
     stale,
+    token_users,
 )
 from replication.visibility.planning import Plan, RuleOrder
 from replication.visibility.rules import Rule
@@ -70,9 +71,13 @@ def keep_off(conn: psycopg.Connection) -> None:
 
 
 def is_due(conn: psycopg.Connection) -> bool:
-    row = conn.execute("SELECT rules_rev < access_rev FROM sync.clock").fetchone()
-    assert row is not None
-    return bool(row[0]) or stale.is_any(conn) or moving.is_due(conn)
+    # Every pull asks twice, so this is one statement.
+    row = conn.execute(
+        f"SELECT rules_rev < access_rev OR {stale.IS_ANY} OR {moving.IS_DUE}"
+        " FROM sync.clock",
+        {"now": None},
+    ).fetchone()
+    return row == (True,)
 
 
 def _is_settled(conn: psycopg.Connection) -> bool:
@@ -159,6 +164,7 @@ def _take_effect(conn: psycopg.Connection, plan: Plan) -> None:
         for edit in plan.edits:
             building.edit(conn, edit)
         policy.take_effect(conn, plan.compiled.policy, held=held)
+        token_users.forget_unnamed(conn)
         if has_changed:
             closure.refresh_superiors(
                 conn, rules.living(conn), hierarchy=hierarchy, by_id=by_id, held=held

@@ -33,11 +33,11 @@ def mark(conn: psycopg.Connection, rules: Collection[int]) -> None:
     )
 
 
+IS_ANY = "EXISTS (SELECT FROM sync.rule WHERE stale_after IS NOT NULL)"
+
+
 def is_any(conn: psycopg.Connection) -> bool:
-    row = conn.execute(
-        "SELECT EXISTS (SELECT FROM sync.rule WHERE stale_after IS NOT NULL)"
-    ).fetchone()
-    return row == (True,)
+    return conn.execute(f"SELECT {IS_ANY}").fetchone() == (True,)
 
 
 def catch_up(

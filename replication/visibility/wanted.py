@@ -254,6 +254,14 @@ def _attribute(
 
 def key_value(table: TableDef, name: str, where: str) -> sql.Composable:
     """A column's value as the dictionary of keys has it: a uuid."""
-    if table.column(name).type is ColumnType.GUID:
+    kind = table.column(name).type
+    if kind is ColumnType.GUID:
         return column(where, name)
+    if kind is ColumnType.STRING:
+        return text_key(column(where, name))
     return sql.SQL("md5({}::text)::uuid").format(column(where, name))
+
+
+def text_key(text: sql.Composable) -> sql.Composable:
+    """Text is compared as filters do: without regard to case."""
+    return sql.SQL("md5({})::uuid").format(filter_sql.lower(text))

@@ -53,6 +53,12 @@ def _tiles(found: Fleet) -> list[dict[str, Any]]:
         tile(_("Postponed"), "postponed", mood="warn"),
         tile(_("Paused"), "paused", mood="warn"),
         tile(_("Devices in 24 h"), "devices_seen"),
+        tile(_("Edits that wait"), "waiting"),
+        {
+            "label": _("Oldest edit that waits"),
+            "seconds": found.longest_waiting_seconds,
+            "is_time": True,
+        },
         {
             "label": _("Worst lag"),
             "seconds": found.worst_lag_seconds,

@@ -26,6 +26,7 @@ VERDICTS: Mapping[Outcome, StrOrPromise] = {
     Outcome.UNKNOWN_ROW: _("The row is unknown in staging."),
     Outcome.UNKNOWN_USER: _("The user is unknown."),
     Outcome.DISABLED_USER: _("The user is disabled."),
+    Outcome.BLOCKED_USER: _("The user is blocked."),
     Outcome.NO_ROLE: _("The user holds no role."),
     Outcome.NO_PROFILE: _("The user has no profile."),
     Outcome.NOT_IN_PROFILES: _("No profile of the user takes the table along."),

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -41,7 +41,7 @@ from replication.admin_editor import Editor, edited
 from replication.models import Profile
 from replication.services import oversight
 from replication.services.oversight import TableStanding
-from syncapi.admin import charts, looking, source
+from syncapi.admin import charts, looking, mutations, source, users
 from syncapi.admin.devices import standing_of
 from syncapi.admin.source import TEST_CONNECTION
 from syncapi.models import Device
@@ -86,6 +86,8 @@ class OrganizationPages(OrganizationAdmin):
             "explain": self.explain_view,
             "whole-set": self.whole_set_view,
             "profile-settings": self.settings_view,
+            "mutations": self.mutations_view,
+            "users": self.users_view,
         }
         return [
             *(
@@ -120,7 +122,10 @@ class OrganizationPages(OrganizationAdmin):
             "verbs": self.offered(request, organization),
             "trouble": trouble,
             "lines": lines,
-            "tiles": _tiles(lines, organization, answers=not trouble),
+            "tiles": [
+                *_tiles(lines, organization, answers=not trouble),
+                *mutations.tiles(organization, answers=not trouble),
+            ],
             "charts": charts.organization(organization.pk, over),
             "ranges": charts.RANGES,
             "over": over,
@@ -156,6 +161,15 @@ class OrganizationPages(OrganizationAdmin):
         }
         return TemplateResponse(request, "waystation/set_aside.html", context)
 
+    def mutations_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Edits of devices that wait or failed, and what can be done about them."""
+        organization = self._wanted(request, object_id)
+        if request.method == "POST":
+            return mutations.acted(request, organization)
+        title = _("Edits of devices")
+        context = mutations.shown(request, organization)
+        return self._looked(request, organization, "mutations", title, context)
+
     def explain_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Why does a user see, or not see, a row?"""
         organization = self._wanted(request, object_id)
@@ -174,6 +188,19 @@ class OrganizationPages(OrganizationAdmin):
             context |= looking.whole_set(organization, context["person"])
         title = _("What a user takes along")
         return self._looked(request, organization, "whole_set", title, context)
+
+    def users_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Who has signed in, where the source has no users."""
+        organization = self._wanted(request, object_id)
+        may_act = request.user.has_perm("provisioning.change_organization")
+        if request.method == "POST":
+            if not may_act:
+                raise PermissionDenied
+            users.decide(request, organization)
+            return HttpResponseRedirect(request.get_full_path())
+        context = users.listed(organization, request.GET.get("who", ""))
+        context |= {"may_act": may_act}
+        return self._looked(request, organization, "users", _("Users"), context)
 
     def _looked(
         self,

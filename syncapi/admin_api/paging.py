@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from syncapi.parsing import MalformedError, guid, parameters_of
 
 M = TypeVar("M", bound=Model)
+P = TypeVar("P")
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
@@ -63,25 +64,38 @@ class Page(Generic[M]):
         return {"items": [form(item) for item in self.items], "next": self.next}
 
 
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[P]):
+    """How many are wanted, and behind which position."""
+
+    limit: int
+    after: P | None
+
+
 def page_of(rows: QuerySet[M], request: Request, *, order: Order) -> Page[M]:
+    """:raises MalformedError: the query says no position, or no sane limit."""
+    wanted = asked(request, read=order.read)
+    if wanted.after is not None:
+        rows = rows.filter(**{_beyond(order): wanted.after})
+    sorting = f"-{order.column}" if order.newest_first else order.column
+    found = list(rows.order_by(sorting)[: wanted.limit + 1])
+    items = found[: wanted.limit]
+    has_more = len(found) > wanted.limit
+    return Page(items, _value(items[-1], order.column) if has_more else None)
+
+
+def asked(request: Request, *, read: Callable[[str], P]) -> Asked[P]:
     """:raises MalformedError: the query says no position, or no sane limit."""
     query = parameters_of(
         request.META["QUERY_STRING"], allowed=frozenset({"after", "limit"})
     )
-    limit = _limit(query.get("limit", str(DEFAULT_LIMIT)))
-    if "after" in query:
-        rows = rows.filter(**{_beyond(order): _position(query["after"], order=order)})
-    sorting = f"-{order.column}" if order.newest_first else order.column
-    found = list(rows.order_by(sorting)[: limit + 1])
-    items = found[:limit]
-    has_more = len(found) > limit
-    return Page(items, _value(items[-1], order.column) if has_more else None)
-
-
-def _position(value: str, *, order: Order) -> object:
-    if len(value) > MAX_POSITION_CHARS or "\x00" in value:
+    limit = limit_of(query)
+    after = query.get("after")
+    if after is None:
+        return Asked(limit, None)
+    if len(after) > MAX_POSITION_CHARS or "\x00" in after:
         raise MalformedError(("after", "is no position"))
-    return order.read(value)
+    return Asked(limit, read(after))
 
 
 def _beyond(order: Order) -> str:
@@ -92,7 +106,9 @@ def _value(item: Any, column: str) -> str:
     return str(getattr(item, column))
 
 
-def _limit(value: str) -> int:
+def limit_of(query: Mapping[str, str]) -> int:
+    """:raises MalformedError: it is no sane limit."""
+    value = query.get("limit", str(DEFAULT_LIMIT))
     if not (value.isascii() and value.isdigit() and len(value) < 6):
         raise MalformedError(("limit", f"must be 1 to {MAX_LIMIT}"))
     limit = int(value)

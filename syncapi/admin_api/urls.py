@@ -8,9 +8,11 @@ from drf_spectacular.views import SpectacularAPIView
 from syncapi.admin_api import (
     devices,
     events,
+    mutations,
     organizations,
     profiles,
     sources,
+    users,
     work_items,
 )
 from syncapi.admin_api.view import OperatorView
@@ -37,6 +39,11 @@ urlpatterns = [
     ),
     path(f"{_ORG}/devices", devices.Devices.as_view()),
     path(f"{_ORG}/devices/<uuid:device>/<str:verb>", devices.DeviceVerb.as_view()),
+    path(f"{_ORG}/mutations", mutations.Mutations.as_view()),
+    path(
+        f"{_ORG}/mutations/<uuid:mutation>/<str:verb>",
+        mutations.MutationVerb.as_view(),
+    ),
     path(f"{_ORG}/profiles", profiles.Profiles.as_view()),
     path(f"{_ORG}/profiles/publish", profiles.PublishedProfiles.as_view()),
     path(f"{_ORG}/profiles/preview", profiles.Preview.as_view()),
@@ -44,6 +51,8 @@ urlpatterns = [
     path(f"{_ORG}/explain", profiles.Explain.as_view()),
     path(f"{_ORG}/profiles/<str:name>", profiles.OneProfile.as_view()),
     path(f"{_ORG}/client-model", profiles.ClientModelOf.as_view()),
+    path(f"{_ORG}/users", users.Users.as_view()),
+    path(f"{_ORG}/users/<uuid:user>/<str:verb>", users.UserVerb.as_view()),
     path(f"{_ORG}/source", sources.Source.as_view()),
     path(f"{_ORG}/test-connection", sources.Connection.as_view()),
     path(f"{_ORG}/<str:verb>", organizations.OrganizationVerb.as_view()),

@@ -127,5 +127,9 @@ def _facts_of(organization: Organization) -> OrganizationFacts:
         may_serve=organization.may_serve,
         authority=str(identity.get("authority", "")),
         audience=str(identity.get("audience", "")),
-        trust=Trust.from_identity(identity, ca_certificate=organization.ca_certificate),
+        trust=Trust.from_identity(
+            identity,
+            ca_certificate=organization.ca_certificate,
+            makes_users=organization.kind != Organization.Kind.DATAVERSE,
+        ),
     )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Sum
 
 from provisioning import queries
 from provisioning.models import Organization, WorkItem
@@ -37,6 +37,9 @@ class Standing:
     paused: int = 0
     failing: int = 0
     lag_seconds: int | None = None
+    # Edits of devices that wait for the source, and for how long the oldest.
+    waiting: int = 0
+    waiting_seconds: int | None = None
     rows: int | None = None
     set_aside: int | None = None
     devices: int = 0
@@ -67,6 +70,11 @@ class Fleet:
     def worst_lag_seconds(self) -> int | None:
         lags = (one.lag_seconds for one in self.standings)
         return max((lag for lag in lags if lag is not None), default=None)
+
+    @property
+    def longest_waiting_seconds(self) -> int | None:
+        ages = (one.waiting_seconds for one in self.standings)
+        return max((age for age in ages if age is not None), default=None)
 
 
 def overview(*, now: datetime) -> Fleet:
@@ -104,10 +112,13 @@ def _work(now: datetime) -> dict[UUID, dict[str, Any]]:
         paused=Count("pk", filter=Q(state=_State.PAUSED)),
         failing=Count("pk", filter=Q(last_failure__gt="")),
         oldest=Min("last_succeeded_at", filter=loaded),
+        waiting=Sum("waiting"),
+        waiting_since=Min("waiting_since"),
     )
     work = _by_organization(found)
     for one in work.values():
         one["lag_seconds"] = _age(one.pop("oldest"), now=now)
+        one["waiting_seconds"] = _age(one.pop("waiting_since"), now=now)
     return work
 
 
