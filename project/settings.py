@@ -92,7 +92,14 @@ DEFAULT_INTERVAL = timedelta(
     seconds=env.number("WAYSTATION_INTERVAL_SECONDS", default=30, least=1)
 )
 WORKER_THREADS = env.number("WAYSTATION_WORKER_THREADS", default=16, least=1)
+# Devices of one organization whose edits are on their way at once; the source's budget
+# may allow fewer.
+WRITE_BACK_THREADS = env.number("WAYSTATION_WRITE_BACK_THREADS", default=16, least=1)
 ORGANIZATION_CONCURRENCY = 2
+# Tables of so many rows are loaded in parts, by so many workers as the source bears, and
+# no more than this.
+DIVIDE_FROM = env.number("WAYSTATION_DIVIDE_FROM", default=200_000, least=2)
+PARTS_AT_ONCE = 8
 # Only the sandbox lives on loopback; in production that address is an attack.
 SOURCE_ALLOW_LOOPBACK = env.boolean(
     "WAYSTATION_SOURCE_ALLOW_LOOPBACK", default=EMBEDDED
@@ -107,6 +114,14 @@ SOURCE_ALLOW_PRIVATE = env.boolean("WAYSTATION_SOURCE_ALLOW_PRIVATE", default=Tr
 STAGING_CONNECTIONS = env.number("WAYSTATION_STAGING_CONNECTIONS", default=100)
 SEGMENT_ROWS = env.number("WAYSTATION_SEGMENT_ROWS", default=5_000, least=1)
 SEGMENT_BYTES = env.number("WAYSTATION_SEGMENT_MEGABYTES", default=1_024) * 2**20
+
+# Outcomes of mutations are kept so long after the device has stored them.
+OUTCOME_RETENTION = timedelta(days=60)
+# How many devices may wait for news in one web process (`/wait`): each holds a thread.
+WAITING_DEVICES = env.number("WAYSTATION_WAITING_DEVICES", default=4)
+
+# Where files of devices wait for their source; web and worker processes share it.
+FILES_FOLDER = Path(env.text("WAYSTATION_FILES", default=str(DATA / "files"))).resolve()
 
 # HTTP
 

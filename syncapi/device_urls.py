@@ -10,6 +10,8 @@ from syncapi.views.devices import device, status
 from syncapi.views.discovery import discovery
 from syncapi.views.health import healthz, readyz
 from syncapi.views.model import model
+from syncapi.views.mutations import mutations
+from syncapi.views.wait import wait
 
 
 def device_urls(engine: Engine) -> list[URLPattern]:
@@ -17,6 +19,8 @@ def device_urls(engine: Engine) -> list[URLPattern]:
     return [
         path("sync/v1/orgs/<str:org>/changes", changes, with_engine),
         path("sync/v1/orgs/<str:org>/model", model, with_engine),
+        path("sync/v1/orgs/<str:org>/mutations", mutations, with_engine),
+        path("sync/v1/orgs/<str:org>/wait", wait, with_engine),
         path("sync/v1/orgs/<str:org>/devices/<str:device>", device, with_engine),
         path("sync/v1/orgs/<str:org>/devices/<str:device>/status", status),
         path("discovery/v1/orgs/<str:org>", discovery),

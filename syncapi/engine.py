@@ -5,15 +5,19 @@ The views are handed an engine, so that another front, or a test, can bring its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from replication.domain.mutations import Mutation
 from replication.services.serving import (
     ChangesRequest,
+    Checkpoint,
     Message,
     NothingNew,
+    SignIn,
     SyncUser,
+    Uploader,
 )
 
 
@@ -31,6 +35,12 @@ class Engine(Protocol):
     def find_user(self, organization_id: UUID, *, object_id: UUID) -> SyncUser | None:
         """Return the person's user; None when unknown to the source or disabled."""
 
+    def sign_in(self, organization_id: UUID, *, told: SignIn) -> SyncUser:
+        """Return the user whom a token speaks for, where the source has no users.
+
+        :raises OfflineNotAllowedError: an operator blocked the user.
+        """
+
     def client_model(self, organization_id: UUID, *, user_id: UUID) -> ClientModel:
         """:raises OfflineNotAllowedError: the user may take nothing along."""
 
@@ -40,4 +50,30 @@ class Engine(Protocol):
         """Answer what the device does not hold yet.
 
         Errors come at the latest with the first message.
+        """
+
+    def know_device(
+        self, organization_id: UUID, *, device_id: UUID, user_id: UUID, is_new: bool
+    ) -> int:
+        """Take note of a registered device; return its next sequence."""
+
+    def accept(
+        self, organization_id: UUID, *, uploader: Uploader, sent: Sequence[Mutation]
+    ) -> bytes:
+        """Store mutations, and say how each stands: inner text of a JSON array.
+
+        :raises RejectedError: the request as a whole is refused.
+        """
+
+    def outcomes_after(
+        self, organization_id: UUID, *, device_id: UUID, user_id: UUID, sequence: int
+    ) -> bytes:
+        """How the device's mutations after that one stand, in the same form."""
+
+    def wait_for_news(
+        self, organization_id: UUID, *, checkpoint: Checkpoint, seconds: float
+    ) -> bool:
+        """True as soon as something is newer than the checkpoint.
+
+        :raises TransientError: too many wait; the device has to poll.
         """

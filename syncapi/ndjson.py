@@ -13,6 +13,7 @@ from replication.services.serving import (
     Checkpoint,
     CheckpointLine,
     Message,
+    Outcomes,
     Reset,
     Rows,
     StoredRows,
@@ -68,6 +69,8 @@ def line(message: Message, *, sign: Callable[[Checkpoint], str]) -> AnyLine:
         case StoredRows():
             before = _before_upserts(message.table, deletes=b"")
             return StoredLine(before, message.frame, _AFTER_UPSERTS)
+        case Outcomes():
+            return Line(b"".join((_BEFORE_OUTCOMES, message.content, _AFTER_UPSERTS)))
         case CheckpointLine():
             content = _line(_checkpoint(message, token=sign(message.checkpoint)))
             return Line(content, is_checkpoint=True, is_complete=message.complete)
@@ -83,6 +86,7 @@ def _line(document: dict[str, object]) -> bytes:
 
 # PostgreSQL wrote the rows as JSON; they are passed on as they are.
 _AFTER_UPSERTS = b"]}\n"
+_BEFORE_OUTCOMES = b'{"type":"outcomes","outcomes":['
 
 
 def _before_upserts(table: str, *, deletes: bytes) -> bytes:

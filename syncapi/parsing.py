@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -112,8 +112,16 @@ def read_body(request: HttpRequest, *, limit: int) -> bytes:
 
 def decoded(content: bytes, *, into: type[T]) -> T:
     """:raises MalformedError: it is no such document."""
+    return decoded_by(msgspec.json.Decoder(into).decode, content)
+
+
+def decoded_by(decode: Callable[[bytes], T], content: bytes) -> T:
+    """The same, by a msgspec decoder that was made before.
+
+    :raises MalformedError: it is no such document.
+    """
     try:
-        return msgspec.json.decode(content, type=into)
+        return decode(content)
     except msgspec.ValidationError as error:
         raise MalformedError(_explained(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

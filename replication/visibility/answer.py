@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from project.errors import RejectedError
-from replication.staging import clock, connections
+from replication.staging import clock, connections, mutations
 from replication.staging.clock import ClockReading
 from replication.visibility import holdings, rows, segments, subscriptions
 from replication.visibility.access import Access, OfflineNotAllowedError, TableAccess
@@ -65,6 +65,7 @@ class Answer:
         self._reset = request.reset
         self._snapshot = self._name_snapshot()
         self._sent = request.checkpoint.rows if request.checkpoint else 0
+        self._told = request.checkpoint.told if request.checkpoint else 0
         self._expected: int | None = None
         self._row_bytes: dict[str, float] = {}
         self._bytes = 0
@@ -130,6 +131,7 @@ class Answer:
                 )
                 self._bytes += piece.size
                 self._sent = piece.sent
+                self._told = piece.told
         return piece
 
     def _note_presented(self, conn: psycopg.Connection) -> None:
@@ -140,6 +142,9 @@ class Answer:
                 device_id=self._request.device_id,
                 user_id=self._request.user_id,
                 rev=presented.seen,
+            )
+            mutations.note_delivered(
+                conn, device_id=self._request.device_id, told=presented.told
             )
 
     def _computed(
@@ -178,6 +183,7 @@ class Answer:
             holdings=self._held,
             snapshot=self._snapshot,
             sent=self._sent,
+            told=self._told,
             row_bytes=self._row_bytes,
             wants_digest=self._request.digest,
             expected_rows=self._expectation(conn, access, reading),

@@ -53,6 +53,8 @@ class Checkpoint(msgspec.Struct, frozen=True, rename="lower"):
     seen: int
     rows: int
     tables: dict[str, TableHolding]
+    # Highest rev of an outcome that is contained, and all below.
+    told: int = 0
 
     def to_payload(self) -> dict[str, object]:
         payload: dict[str, object] = msgspec.to_builtins(self)
@@ -76,7 +78,7 @@ class Checkpoint(msgspec.Struct, frozen=True, rename="lower"):
         # `seen` too: a model without tables has no table that could say it.
         return (
             self.snapshot is None
-            and self.seen == rev
+            and self.seen == self.told == rev
             and all(
                 held.rev == rev and all(one.state == "done" for one in held.sets)
                 for held in self.tables.values()

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from replication.staging import clock
+from replication.staging import clock, mutations
 from replication.staging.clock import ClockReading
 from replication.visibility import entries, rows
 from replication.visibility.access import Access
@@ -33,6 +33,26 @@ from replication.visibility.security_age import IS_STALE
 
 # When more has moved in a table, the answer is computed in pieces.
 MOST_ENTRIES = 500
+MOST_OUTCOMES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of the device's mutations since its checkpoint."""
+
+    # How many outcomes there are; whether one of them failed, so that its row goes
+    # with it; all of them as JSON.
+    number: int
+    has_failed: bool
+    content: bytes | None
+    # Up to which sequence nothing waits.
+    through: int
+    # The checkpoint confirms outcomes of which that was not noted yet.
+    is_unconfirmed: bool
+
+    @property
+    def are_plain(self) -> bool:
+        return not self.has_failed and self.number < MOST_OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,7 @@ class Glance:
 
     reading: ClockReading | None
     is_security_stale: bool
+    outcomes: Told
     blocks: Mapping[str, Block]
     unread: frozenset[str]
 
@@ -99,7 +120,7 @@ class View:
             # One text in memory for all who have the same rights.
             text = sys.intern(_statement(self.access, self._probes, read).as_string())
             self._statements[read] = text
-        values: list[str] = []
+        values = [str(checkpoint.device), str(checkpoint.told)]
         for name, probes in self._probes.items():
             # All of them as text: numbers of other sizes would be planned apart.
             values.append(str(checkpoint.tables[name].rev))
@@ -115,9 +136,19 @@ def _statement(
     access: Access, probes: Mapping[str, tuple[Probe, ...]], read: Collection[str]
 ) -> sql.Composed:
     """`read` tables give a block each, all others whether there is news."""
-    found: list[sql.Composable] = [*clock.COLUMNS, IS_STALE]
-    sources: list[sql.Composable] = [sql.SQL("sync.clock c")]
-    taken = 0
+    device, told = _parameter(1, "uuid"), _parameter(2, "bigint")
+    found: list[sql.Composable] = [
+        *clock.COLUMNS,
+        IS_STALE,
+        sql.SQL("o.*"),
+        mutations.through(device),
+        mutations.is_unconfirmed(device, told),
+    ]
+    sources: list[sql.Composable] = [
+        sql.SQL("sync.clock c"),
+        sql.SQL("({}) o").format(mutations.newest(device, told, limit=MOST_OUTCOMES)),
+    ]
+    taken = 2
     for name, wanted in probes.items():
         given = _Parameters(wanted, after=taken)
         taken = given.last
@@ -171,10 +202,11 @@ def _seen(row: Sequence[Any], names: Collection[str], read: Collection[str]) -> 
     values = iter(row)
     reading = clock.reading_of([next(values) for _ in clock.COLUMNS])
     is_stale = next(values)
+    told = Told(*(next(values) for _ in fields(Told)))
     blocks, unread = {}, []
     for name in names:
         if name in read:
             blocks[name] = rows.changed_block([next(values) for _ in rows.CHANGED])
         elif next(values):
             unread.append(name)
-    return Glance(reading, is_stale, blocks, frozenset(unread))
+    return Glance(reading, is_stale, told, blocks, frozenset(unread))

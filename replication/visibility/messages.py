@@ -70,6 +70,13 @@ class StoredRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Inner text of a JSON array: what became of the device's mutations."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointLine:
     checkpoint: Checkpoint
     complete: bool
@@ -80,7 +87,7 @@ class CheckpointLine:
     digest: Mapping[str, tuple[int, str]] | None = None
 
 
-Message = Begin | Reset | Rows | StoredRows | CheckpointLine
+Message = Begin | Reset | Rows | StoredRows | Outcomes | CheckpointLine
 
 
 @dataclass(frozen=True, slots=True)

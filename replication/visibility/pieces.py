@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from replication.staging.clock import ClockReading
-from replication.visibility import rows, segments
+from replication.visibility import outcomes, rows, segments
 from replication.visibility.access import Access
 from replication.visibility.checkpoints import (
     DONE,
@@ -25,6 +25,7 @@ from replication.visibility.messages import (
     Rows,
     StoredRows,
 )
+from replication.visibility.outcomes import Group
 from replication.visibility.rows import Block
 from replication.visibility.segments import Demand, Run, Segment, StoredBlock
 from replication.visibility.spool import Spool
@@ -70,6 +71,8 @@ class Piece:
     holdings: Holdings
     snapshot: str | None
     sent: int
+    # The rev up to which the device has heard of all outcomes.
+    told: int
     # Bytes per row of each table, as learnt in this answer.
     row_bytes: dict[str, float]
     wants_digest: bool = False
@@ -95,7 +98,7 @@ class Piece:
             self.has_news = True
         while (unfinished := self._unfinished()) and self._may_walk():
             self._drop_or_scan(unfinished)
-        if self._unfinished() or not self._delta():
+        if self._unfinished() or not self._delta() or not self._tell():
             self._line(complete=False)
         else:
             self.is_complete = True
@@ -264,6 +267,30 @@ class Piece:
         self._send(name, block)
         holding.rev = block.reached if block.entries == limit else self.reading.rev
 
+    def _tell(self) -> bool:
+        """Tell outcomes, of this snapshot; False when the answer is full before."""
+        is_more = True
+        while is_more:
+            groups, is_more = outcomes.untold(
+                self.conn, self.access, device_id=self.bearer.device, told=self.told
+            )
+            for group in groups:
+                if self.size >= self.limits.answer_bytes:
+                    return False
+                self._append_group(group)
+        self.told = self.reading.rev
+        return True
+
+    def _append_group(self, group: Group) -> None:
+        is_first = not self._rows and not self._bytes
+        if not is_first and not self._fits(group.row_count, group.size):
+            self._line(complete=False)
+        for message in group.rows:
+            self.spool.append(message)
+        self.spool.append(group.outcomes)
+        self.told = group.rev
+        self._count(rows=group.row_count, size=group.size)
+
     def _known(self, grants: Collection[Grant]) -> list[Grant]:
         # A rule without a feed has no entries left: its last tombstone was purged.
         return [grant for grant in grants if grant[0] in self.access.known_rules]
@@ -291,6 +318,9 @@ class Piece:
 
     def _append(self, message: Rows | StoredRows, *, rows: int, size: int) -> None:
         self.spool.append(message)
+        self._count(rows=rows, size=size)
+
+    def _count(self, *, rows: int, size: int) -> None:
         self.has_news = True
         self._rows += rows
         self._bytes += size
@@ -312,6 +342,7 @@ class Piece:
             seen=self.reading.rev,
             rows=0 if complete else self.sent,
             tables=tables,
+            told=self.told,
         )
         self._last = checkpoint
         digest = None
@@ -326,11 +357,14 @@ class Piece:
                 complete=complete,
                 rows=self.sent,
                 expected_rows=None if complete else self.expected_rows,
-                through_mutation=0 if complete else None,
+                through_mutation=self._through() if complete else None,
                 digest=digest,
             )
         )
         self._rows = self._bytes = 0
+
+    def _through(self) -> int:
+        return outcomes.through(self.conn, device_id=self.bearer.device)
 
 
 def _rows(table: str, block: Block) -> Rows:

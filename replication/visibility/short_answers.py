@@ -12,13 +12,19 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from replication.staging import connections
+from replication.staging import connections, mutations
 from replication.visibility import subscriptions
 from replication.visibility.answer import ChangesRequest
 from replication.visibility.cached_access import Kept, last_known
 from replication.visibility.checkpoints import Checkpoint, TableHolding
 from replication.visibility.glance import Glance
-from replication.visibility.messages import CheckpointLine, Message, NothingNew, Rows
+from replication.visibility.messages import (
+    CheckpointLine,
+    Message,
+    NothingNew,
+    Outcomes,
+    Rows,
+)
 from replication.visibility.pieces import Limits
 
 
@@ -38,6 +44,10 @@ def short_answer(
             if not _is_enough(seen, checkpoint, kept, limits):
                 return None
             _note(conn, request, checkpoint, kept)
+            if seen.outcomes.is_unconfirmed:
+                mutations.note_delivered(
+                    conn, device_id=checkpoint.device, told=checkpoint.told
+                )
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         # A retired rule's feed, or a retired column, was dropped; the access is
         # looked up anew.
@@ -61,6 +71,9 @@ def _is_enough(
     """The glance saw all there is, of the history and the access it was made for."""
     reading = seen.reading
     if reading is None or seen.is_security_stale or not seen.is_whole:
+        return False
+    if not seen.outcomes.are_plain:
+        # Rows go with them.
         return False
     if reading.epoch != checkpoint.epoch or reading.access_rev != kept.access_rev:
         return False
@@ -98,6 +111,7 @@ def _answer(
     after = msgspec.structs.replace(
         before,
         seen=rev,
+        told=rev,
         rows=0,
         tables={
             name: TableHolding(rev, held.columns_id, held.sets)
@@ -109,10 +123,15 @@ def _answer(
         for name, block in seen.blocks.items()
         if block.rows
     ]
+    if seen.outcomes.content:
+        news.append(Outcomes(content=seen.outcomes.content))
     if not news:
         return NothingNew(after)
     number = before.rows + sum(block.rows for block in seen.blocks.values())
     last = CheckpointLine(
-        checkpoint=after, complete=True, rows=number, through_mutation=0
+        checkpoint=after,
+        complete=True,
+        rows=number,
+        through_mutation=seen.outcomes.through,
     )
     return iter([kept.view.begin, *news, last])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tempfile import TemporaryFile
 from typing import IO
 
-from replication.visibility.messages import Message, Rows, StoredRows
+from replication.visibility.messages import Message, Outcomes, Rows, StoredRows
 
 # Answers larger than this are written to a temporary file while their snapshot
 # lasts.
@@ -34,6 +34,8 @@ class Spool:
             self._kept_bytes += len(message.upserts) + len(message.deletes)
         elif isinstance(message, StoredRows):
             self._kept_bytes += len(message.frame)
+        elif isinstance(message, Outcomes):
+            self._kept_bytes += len(message.content)
 
     def drain(self) -> Iterator[Message]:
         while self._kept:

@@ -160,7 +160,8 @@ def note_presented(
         "INSERT INTO sync.device AS d (device_id, user_id, presented_rev)"
         " VALUES (%s, %s, %s) ON CONFLICT (device_id) DO UPDATE SET"
         " user_id = excluded.user_id, presented_rev = excluded.presented_rev,"
-        " presented_at = now() WHERE d.presented_at < now() - interval '1 minute'",
+        " presented_at = now() WHERE d.presented_rev = 0"
+        " OR d.presented_at < now() - interval '1 minute'",
         (device_id, user_id, rev),
     )
 

@@ -22,7 +22,7 @@ from replication.services.serving import (
     Message,
     NothingNew,
 )
-from syncapi.callers import Caller, device_of, served_caller_of
+from syncapi.callers import Caller, device_of, served_caller_of, user_of
 from syncapi.checkpoints import CheckpointSigner, Holder
 from syncapi.compression import IDENTITY, chosen_coding, pieces
 from syncapi.engine import Engine
@@ -134,6 +134,9 @@ def answer(
     """
     device = device_of(caller, device_id=query.device_id)
     devices.record_seen(device)
+    if caller.principal.told is not None:
+        # Claims change from token to token, and with them what the user may hold.
+        user_of(caller, engine=engine)
     holder = Holder(
         organization_id=caller.organization.id,
         user_id=device.user_id,

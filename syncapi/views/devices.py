@@ -7,28 +7,20 @@ from typing import Annotated
 import msgspec
 from django.http import HttpRequest, HttpResponse
 
-from project.errors import RejectedError
 from syncapi import parsing
-from syncapi.callers import caller_of, device_of, served_caller_of
+from syncapi.callers import caller_of, device_of, served_caller_of, user_of
 from syncapi.engine import Engine
 from syncapi.parsing import NO_NUL
 from syncapi.services import devices
 from syncapi.services.devices import Description, DeviceUser, StatusReport
 from syncapi.views.answers import insist_on_method, json_answer, no_content
 
-FIRST_SEQUENCE = 1
 MAX_COUNT = 2**63 - 1
 
 Name = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)]
 Word = Annotated[str, msgspec.Meta(max_length=60, pattern=NO_NUL)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Report = Annotated[str, msgspec.Meta(max_length=4_000, pattern=NO_NUL)]
-
-
-class UnknownUserError(RejectedError):
-    """The source knows no enabled user for this person."""
-
-    code = "offline_not_allowed"
 
 
 class DeviceBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,25 +68,26 @@ def _register(
     caller = served_caller_of(request.headers.get("Authorization"), organization=org)
     device_id = parsing.guid(device, member="device")
     body = parsing.body_of(request, into=DeviceBody)
-    object_id = caller.principal.object_id
-    user = engine.find_user(caller.organization.id, object_id=object_id)
-    if user is None:
-        raise UnknownUserError("The source knows no enabled user for this person.")
+    user = user_of(caller, engine=engine)
 
     facts, is_new = devices.register(
         caller.organization.id,
         device_id=device_id,
-        user=DeviceUser(id=user.id, object_id=object_id, name=user.name),
+        user=DeviceUser(id=user.id, object_id=caller.principal.person, name=user.name),
         about=Description(
             name=body.name, platform=body.platform, app_version=body.app_version
         ),
+    )
+
+    next_sequence = engine.know_device(
+        caller.organization.id, device_id=device_id, user_id=user.id, is_new=is_new
     )
 
     document = {
         "device": facts.device_id,
         "user": {"id": user.id, "name": user.name},
         "state": facts.state,
-        "next_sequence": FIRST_SEQUENCE,
+        "next_sequence": next_sequence,
     }
     return json_answer(document, status=201 if is_new else 200)
 
@@ -105,7 +98,7 @@ def _sign_off(request: HttpRequest, org: str, device: str) -> HttpResponse:
     devices.sign_off(
         caller.organization.id,
         device_id=parsing.guid(device, member="device"),
-        object_id=caller.principal.object_id,
+        object_id=caller.principal.person,
     )
 
     return no_content()

@@ -7,12 +7,11 @@ import hashlib
 import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 
-from syncapi.callers import Caller, served_caller_of
+from syncapi.callers import Caller, served_caller_of, user_of
 from syncapi.compression import IDENTITY, chosen_coding, coded
 from syncapi.engine import Engine
 from syncapi.parsing import parameters_of
 from syncapi.views.answers import insist_on_method
-from syncapi.views.devices import UnknownUserError
 
 ETAG_LENGTH = 32
 
@@ -43,11 +42,8 @@ def is_known(etag: str, *, if_none_match: str) -> bool:
 
 
 def _document(engine: Engine, caller: Caller) -> bytes:
-    organization_id = caller.organization.id
-    user = engine.find_user(organization_id, object_id=caller.principal.object_id)
-    if user is None:
-        raise UnknownUserError("The source knows no enabled user for this person.")
-    client_model = engine.client_model(organization_id, user_id=user.id)
+    user = user_of(caller, engine=engine)
+    client_model = engine.client_model(caller.organization.id, user_id=user.id)
     return msgspec.json.encode(client_model.document)
 
 

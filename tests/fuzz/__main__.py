@@ -1,4 +1,4 @@
-"""Feed readers of what sources send with damaged documents.
+"""Feed readers of what sources and devices send with damaged documents.
 
 `python -m tests.fuzz --executions 1000000`: prints how many there were, and how much
 memory the process took. Any error that is not one of ours ends it, and shows the
@@ -35,7 +35,8 @@ class Target:
 TARGETS = (
     Target("metadata", targets.read_metadata, seeds.DOCUMENTS, 0.2),
     Target("pages", targets.read_page, seeds.PAGES, 0.4),
-    Target("links", targets.read_link, seeds.LINKS, 0.4),
+    Target("links", targets.read_link, seeds.LINKS, 0.2),
+    Target("uploads", targets.read_upload, seeds.UPLOADS, 0.2),
 )
 
 

@@ -53,6 +53,24 @@ LINKS = (
     b"2e451703-c686-e711-80e5-00155db19e6d",
 )
 
+UPLOADS = (
+    (
+        b'{"device":"2e451703-c686-e711-80e5-00155db19e6d","mutations":[{"id":"'
+        b'2e451703-c686-e711-80e5-00155db19e6e","sequence":1,"op":"create","table":"task",'
+        b'"key":"2e451703-c686-e711-80e5-00155db19e6f","values":{"subject":"Call back",'
+        b'"revenue":"12.50","n":-0.1e5,"j":{"a":[1,null,true]}}},{"id":"'
+        b'2e451703-c686-e711-80e5-00155db19e70","sequence":2,"op":"update","table":"t",'
+        b'"key":["a",1],"base_version":"10","values":{"x":null},"base_values":{"x":1},'
+        b'"group":"2e451703-c686-e711-80e5-00155db19e71"}]}'
+    ),
+    (
+        b'{"device":"2e451703-c686-e711-80e5-00155db19e6d","mutations":[{"id":"'
+        b'2e451703-c686-e711-80e5-00155db19e6e","sequence":7,"op":"associate","table":"a",'
+        b'"relationship":"r","key":"[\\"a\\",1]","other_key":7},{"id":"'
+        b'2e451703-c686-e711-80e5-00155db19e70","sequence":8,"op":"void"}]}'
+    ),
+)
+
 DOCUMENTS = (
     METADATA,
     (

@@ -6,15 +6,19 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
+
 from project.errors import SyncError
-from replication.domain import modes
+from replication.domain import modes, mutations
 from replication.domain.modes import UnreadableStampError
+from replication.domain.mutations import Place
 from replication.domain.tables import ColumnDef, ColumnType
 from replication.odata import csdl, keys, links
 from replication.odata.decoding import decoder_for
 from replication.odata.keys import UnusableKeyError
 from replication.odata.rows import codec_for
 from sandbox.plain.tables import METADATA, SETS
+from syncapi import parsing
 
 TABLES = csdl.load_tables(METADATA, tuple(SETS))
 _ORIGIN = links.origin_of("https://a.example/odata", allow_loopback=False)
@@ -67,3 +71,26 @@ def read_link(document: bytes) -> None:
             modes.low_end(_STAMP, high)
     except UnreadableStampError:
         pass
+
+
+def read_upload(document: bytes) -> None:
+    """As uploads are taken: decode, check, and make what is stored of them."""
+    try:
+        upload = parsing.decoded_by(mutations.decoded, document)
+        mutations.check(upload.mutations)
+        new = mutations.fresh(
+            upload.mutations, known={}, place=Place(next_sequence=1, is_open=True)
+        )
+    except SyncError:
+        return
+    for one in new:
+        # What PostgreSQL has to take as text.
+        row_key = one.mutation.row_key or ""
+        texts = (one.mutation.table or "", one.mutation.base_version or "", row_key)
+        assert "\0" not in "".join(texts)
+        assert b"\\u0000" not in msgspec.json.encode(one.mutation.key_parts)
+        again = mutations.decoded(
+            b'{"device":"%b","mutations":[{"id":"%b","sequence":1,%b]}'
+            % (upload.device.encode(), one.mutation.id.encode(), one.body[1:])
+        )
+        assert again.mutations[0].body() == one.body

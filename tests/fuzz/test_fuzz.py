@@ -1,4 +1,4 @@
-"""Readers of what sources send say no to damaged documents in words of ours."""
+"""Readers of what sources and devices send say no to damaged documents in words of ours."""
 
 from __future__ import annotations
 

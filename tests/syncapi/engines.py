@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from replication.domain.mutations import Mutation
 from replication.services.serving import (
     Begin,
     ChangesRequest,
@@ -16,7 +17,9 @@ from replication.services.serving import (
     NothingNew,
     OfflineNotAllowedError,
     Rows,
+    SignIn,
     SyncUser,
+    Uploader,
 )
 
 EPOCH = UUID(int=99)
@@ -34,6 +37,9 @@ class ScriptedEngine:
     script: Script | None = None
     model: ClientModel | None = MODEL
     asked: list[tuple[UUID, ChangesRequest]] = field(default_factory=list)
+    waited: list[tuple[Checkpoint, float]] = field(default_factory=list)
+    has_news: bool = False
+    accepted: list[tuple[Uploader, list[Mutation]]] = field(default_factory=list)
     was_closed: bool = False
 
     def reset(self) -> None:
@@ -41,6 +47,9 @@ class ScriptedEngine:
 
     def find_user(self, organization_id: UUID, *, object_id: UUID) -> SyncUser | None:
         return self.users.get(object_id)
+
+    def sign_in(self, organization_id: UUID, *, told: SignIn) -> SyncUser:
+        return SyncUser(told.user, told.name)
 
     def client_model(self, organization_id: UUID, *, user_id: UUID) -> ClientModel:
         if self.model is None:
@@ -53,6 +62,28 @@ class ScriptedEngine:
         self.asked.append((organization_id, request))
         assert self.script is not None
         return self.script(request)
+
+    def know_device(
+        self, organization_id: UUID, *, device_id: UUID, user_id: UUID, is_new: bool
+    ) -> int:
+        return 1
+
+    def accept(
+        self, organization_id: UUID, *, uploader: Uploader, sent: Sequence[Mutation]
+    ) -> bytes:
+        self.accepted.append((uploader, list(sent)))
+        return b""
+
+    def outcomes_after(
+        self, organization_id: UUID, *, device_id: UUID, user_id: UUID, sequence: int
+    ) -> bytes:
+        return b""
+
+    def wait_for_news(
+        self, organization_id: UUID, *, checkpoint: Checkpoint, seconds: float
+    ) -> bool:
+        self.waited.append((checkpoint, seconds))
+        return self.has_news
 
     def says(self, *messages: Message, then: Exception | None = None) -> None:
         """Answer every question with these messages, and then with a failure."""

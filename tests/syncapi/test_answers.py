@@ -123,7 +123,7 @@ def test_other_methods_are_refused(client, engine, path, allowed):
     "path",
     [
         "/sync/",
-        "/sync/v1/orgs/contoso/wait",
+        "/sync/v1/orgs/contoso/nothing",
         "/sync/v2/orgs/contoso/changes",
         "/sync/v1/orgs/contoso/changes/",
         "/discovery/v1/orgs/",

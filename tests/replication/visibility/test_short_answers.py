@@ -241,3 +241,72 @@ def test_the_same_statement_serves_all_who_have_such_rights(contoso, ada):
 def statements(conn):
     """Texts that the connection has planned so far."""
     return {s for (s,) in conn.execute("SELECT statement FROM pg_prepared_statements")}
+
+
+def become(world, device, *statuses):
+    """Mutations of the device with these outcomes, each at a rev of its own."""
+    for status in statuses:
+        world.execute("UPDATE sync.clock SET rev = rev + 1")
+        world.execute(
+            "INSERT INTO sync.mutation (device_id, sequence, id, epoch, user_id,"
+            ' user_name, op, "table", row_key, body, body_hash, status, outcome,'
+            " outcome_rev)"
+            " SELECT %s, 1 + count(*), gen_random_uuid(), %s, %s, 'Ada', 'update',"
+            " 'account', %s, '', '', %s, '{\"version\": \"1\"}',"
+            " (SELECT rev FROM sync.clock) FROM sync.mutation",
+            device.id,
+            uuid4(),
+            device.user,
+            str(guid("Airport A")),
+            status,
+        )
+
+
+def test_outcomes_are_told_as_in_pieces(contoso, ada):
+    edit(contoso)
+    become(contoso, ada, "applied", "parked", "applied")
+
+    answer = at_once(contoso, ada)
+
+    assert answer == in_pieces(contoso, ada)
+    assert answer[-1].through_mutation == 0
+    assert answer[-1].checkpoint.told == contoso.rev
+
+
+def test_outcomes_alone_are_told_at_once(contoso, ada):
+    become(contoso, ada, "applied")
+
+    assert at_once(contoso, ada) == in_pieces(contoso, ada)
+    assert at_once(contoso, ada) is not None
+
+
+@pytest.mark.parametrize("status", ["conflict", "rejected"])
+def test_failures_are_left_to_pieces_with_their_rows(contoso, ada, status):
+    become(contoso, ada, "applied", status)
+
+    assert at_once(contoso, ada) is None
+
+
+def test_many_outcomes_are_left_to_pieces(contoso, ada):
+    become(contoso, ada, *["applied"] * glance.MOST_OUTCOMES)
+
+    assert at_once(contoso, ada) is None
+
+
+def test_through_mutation_is_told_as_in_pieces(contoso, ada):
+    become(contoso, ada, "applied", "applied")
+    contoso.execute("UPDATE sync.mutation SET status = 'accepted' WHERE sequence = 2")
+
+    answer = at_once(contoso, ada)
+
+    assert answer == in_pieces(contoso, ada)
+    assert answer[-1].through_mutation == 1
+
+
+def test_a_device_that_was_told_everything_is_settled(contoso, ada):
+    assert ada.checkpoint.is_settled_at(contoso.rev)
+
+    edit(contoso)
+    ada.sync()
+
+    assert ada.checkpoint.is_settled_at(contoso.rev)
