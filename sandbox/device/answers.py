@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sandbox.device.edits import Outcome, outcome_of
 from sandbox.device.errors import ProtocolError
 
 # The protocol allows 4 MiB, and one larger row, between two checkpoint lines.
@@ -37,6 +38,11 @@ class Rows:
     upserts: list[list[object]]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    outcomes: tuple[Outcome, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointLine:
     checkpoint: str
@@ -47,13 +53,13 @@ class CheckpointLine:
     digest: Digest | None
 
 
-Message = Begin | Reset | Rows | CheckpointLine
+Message = Begin | Reset | Rows | Outcomes | CheckpointLine
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     begin: Begin
-    messages: tuple[Reset | Rows, ...]
+    messages: tuple[Reset | Rows | Outcomes, ...]
     end: CheckpointLine
 
 
@@ -68,7 +74,7 @@ def chunks(lines: Iterable[bytes]) -> Iterator[Chunk]:
     begin = _first(messages)
     if begin is None:
         return
-    held: list[Reset | Rows] = []
+    held: list[Reset | Rows | Outcomes] = []
     size = 0
     for message, length in messages:
         size = _bounded(size + length)
@@ -152,6 +158,12 @@ def _rows(message: JsonObject) -> Rows:
     return Rows(_typed(message, "table", str), deletes, upserts)
 
 
+def _outcomes(message: JsonObject) -> Outcomes:
+    listed = _typed(message, "outcomes", list)
+    read = (outcome_of(document) for document in listed)
+    return Outcomes(tuple(outcome for outcome in read if outcome is not None))
+
+
 def _checkpoint(message: JsonObject) -> CheckpointLine:
     digest = _optional(message, "digest", dict)
     return CheckpointLine(
@@ -179,5 +191,6 @@ _READERS: Mapping[str, Callable[[JsonObject], Message]] = {
     "begin": _begin,
     "reset": _reset,
     "rows": _rows,
+    "outcomes": _outcomes,
     "checkpoint": _checkpoint,
 }

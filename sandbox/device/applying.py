@@ -1,4 +1,4 @@
-"""Store one chunk of an answer: rows, marks, migration, inside one transaction.
+"""Store one chunk of an answer: rows, outcomes, marks, migration, in one transaction.
 
 Nothing here opens or ends the transaction; the store does, with the checkpoint.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from sandbox.device.answers import Chunk, Reset, Rows
+from sandbox.device import edit_queue
+from sandbox.device.answers import Chunk, Outcomes, Reset, Rows
 from sandbox.device.errors import ProtocolError
 from sandbox.device.model import MARK_COLUMN, Model, Table
 from sandbox.device.schema import migration, quoted
@@ -77,6 +78,8 @@ def write(
         match message:
             case Reset(name):
                 begin_marks(connection, name)
+            case Outcomes(outcomes):
+                edit_queue.record(connection, outcomes, is_with_rows=True)
             case Rows() as rows:
                 names = chunk.begin.columns.get(rows.table)
                 table = model.tables.get(rows.table)

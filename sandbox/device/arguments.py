@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 PASSWORD_VARIABLE = "WAYSTATION_PASSWORD"  # noqa: S105  the name of a variable
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -31,13 +36,61 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("table", nargs="?", help="without it: how many rows each has")
     show.add_argument("--where", help="a condition in SQL")
     show.add_argument("--limit", type=int, default=20)
+    show.add_argument(
+        "--synced", action="store_true", help="as the service has it, without edits"
+    )
 
     status = commands.add_parser("status", help="whose database it is, and how far")
     status.add_argument("--db", required=True)
 
     sign_off = commands.add_parser("sign-off", help="leave, and delete the local data")
     _add_connection(sign_off)
+    sign_off.add_argument(
+        "--discard", action="store_true", help="give up edits that were not settled"
+    )
+    _add_edits(commands)
     return root
+
+
+def _add_edits(commands: Commands) -> None:
+    values = "COLUMN=TEXT, COLUMN= for nothing, COLUMN:=JSON for any value"
+
+    create = _offline(commands, "create", help="make a row", place=["table"])
+    create.add_argument("values", nargs="+", metavar="VALUE", help=values)
+
+    edit = _offline(commands, "edit", help="change a row", place=["table", "key"])
+    edit.add_argument("values", nargs="+", metavar="VALUE", help=values)
+
+    _offline(commands, "delete", help="delete a row", place=["table", "key"])
+    file = ["table", "key", "column", "file"]
+    _offline(commands, "attach", help="add a file or a photo to a row", place=file)
+
+    fetch = commands.add_parser("fetch", help="get a file or a photo of a row")
+    for name in file:
+        fetch.add_argument(name)
+    _add_connection(fetch)
+
+    _offline(commands, "edits", help="what is not settled yet", place=[])
+    _offline(commands, "conflicts", help="what failed: mine beside theirs", place=[])
+    keep = _offline(commands, "keep", help="settle what failed", place=[])
+    keep.add_argument("whose", choices=["mine", "theirs"])
+    keep.add_argument("id", type=int, help="as `edits` and `conflicts` name it")
+    undo = _offline(commands, "undo", help="give up what failed or is unsent", place=[])
+    undo.add_argument("id", type=int, help="as `edits` and `conflicts` name it")
+
+    upload = commands.add_parser("upload", help="send edits, and download nothing")
+    _add_connection(upload)
+
+
+def _offline(
+    commands: Commands, name: str, *, help: str, place: Iterable[str]
+) -> argparse.ArgumentParser:
+    """A command that needs the local database alone."""
+    command = commands.add_parser(name, help=help)
+    command.add_argument("--db", required=True)
+    for part in place:
+        command.add_argument(part)
+    return command
 
 
 def _add_connection(command: argparse.ArgumentParser) -> None:

@@ -6,24 +6,47 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
 import requests
 
+from sandbox.device import file_store
 from sandbox.device.downloads import Download, Progress, SyncResult
+from sandbox.device.editor import Editor
 from sandbox.device.endpoint import Call, Endpoint
 from sandbox.device.errors import (
+    DeviceError,
+    DeviceRevokedError,
+    EditError,
     ProtocolError,
     RefusedError,
     UnavailableError,
     UnknownDeviceError,
+    UnknownOrganizationError,
 )
+from sandbox.device.file_downloads import FileDownload, FilePlace
 from sandbox.device.patience import RETRIES
 from sandbox.device.store import Store
+from sandbox.device.uploads import Upload, UploadResult
 
-__all__ = ["Device", "Discovery", "Progress", "Registration", "SyncResult", "discover"]
+__all__ = [
+    "Device",
+    "Discovery",
+    "Progress",
+    "Registration",
+    "SyncResult",
+    "UploadResult",
+    "discover",
+]
+
+# With these there is nothing to download either.
+REFUSALS_OF_DEVICES = (
+    DeviceRevokedError,
+    UnknownDeviceError,
+    UnknownOrganizationError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +131,7 @@ class Device:
             raise ProtocolError("The answer to a registration cannot be read.")
         user_id, user_name = _text(user, "id"), _text(user, "name")
         self._bind(user=user_id, user_name=user_name)
+        self.store.start_sequences_at(sequence)
         return Registration(user_id, user_name, _text(answer, "state"), sequence)
 
     def sync(
@@ -116,7 +140,7 @@ class Device:
         progress: Callable[[Progress], None] | None = None,
         digest: bool = True,
     ) -> SyncResult:
-        """Download until nothing is missing.
+        """Send the user's edits, then download until nothing is missing.
 
         With `digest` the tables are compared with the service's; those that differ
         are asked for again in full, once.
@@ -125,7 +149,8 @@ class Device:
         :raises RefusedError: the user or device may not; data stays unless `wiped`.
         """
         with self._obeying_wipes():
-            return Download(
+            sent, refusal = self._try_to_upload()
+            result = Download(
                 self.store,
                 self.endpoint,
                 org=self.org,
@@ -133,11 +158,45 @@ class Device:
                 progress=progress,
                 digest=digest,
             ).run()
+            if refusal is not None:
+                raise refusal
+            # What a service with a new history has to hear again.
+            sent += self._upload().sent
+        return replace(result, sent=sent)
+
+    def upload(self) -> UploadResult:
+        """Send the user's edits, also while downloads are not allowed.
+
+        :raises UnavailableError: the retries are used up; nothing is lost.
+        :raises RefusedError: the service takes nothing of this device.
+        """
+        with self._obeying_wipes():
+            return self._upload()
+
+    def fetch_file(self, table: str, key: str, column: str, *, target: Path) -> None:
+        """Put a file of a row there; one that was attached here comes from here.
+
+        :raises UnavailableError: the retries are used up; what came is gone on with.
+        """
+        attached = Editor(self.store).file(table, key, column)
+        if attached is not None:
+            with target.open("wb") as file:
+                file.writelines(attached)
+            return
+        place = FilePlace(table, key, column)
+        url = f"/sync/v1/orgs/{self.org}/{place.path}"
+        with self._obeying_wipes():
+            etag = FileDownload(self.endpoint, url, target).run()
+        if etag:
+            with self.store.database.transaction() as connection:
+                file_store.note_etag(connection, table, key, column, etag=etag)
 
     def report_status(
-        self, *, pending_mutations: int = 0, last_error: str | None = None
+        self, *, pending_mutations: int | None = None, last_error: str | None = None
     ) -> None:
-        """Tell the operator how the device is."""
+        """Tell the operator how the device is, by default with what it has unsent."""
+        if pending_mutations is None:
+            pending_mutations = Editor(self.store).pending().unsent
         folder = Path(self.store.path).resolve().parent
         body = {
             "pending_mutations": pending_mutations,
@@ -147,11 +206,35 @@ class Device:
         with self._obeying_wipes():
             self.endpoint.done(self._device_call("POST", "/status", body=body))
 
-    def sign_off(self) -> None:
-        """Leave the service, then delete the local data; repeatable."""
+    def sign_off(self, *, discard: bool = False) -> None:
+        """Leave the service, then delete the local data; repeatable.
+
+        Edits are sent before. With `discard`, those that cannot be are given up.
+
+        :raises EditError: edits wait for a decision of the user.
+        """
+        if not discard:
+            self._upload()
+            failed = Editor(self.store).pending().failed
+            if failed:
+                raise EditError(f"{failed} edits failed and wait to be decided on.")
         self._leave()
         self.store.wipe()
         self.store.wipe_confirmed()
+
+    def _upload(self) -> UploadResult:
+        return Upload(
+            self.store, self.endpoint, org=self.org, device_id=self.device_id
+        ).run()
+
+    def _try_to_upload(self) -> tuple[int, RefusedError | None]:
+        """Send edits; a refusal of them alone must not keep the rows from coming."""
+        try:
+            return self._upload().sent, None
+        except REFUSALS_OF_DEVICES:
+            raise
+        except RefusedError as refusal:
+            return 0, refusal
 
     @contextmanager
     def _obeying_wipes(self) -> Iterator[None]:
@@ -159,17 +242,34 @@ class Device:
             # Again, in case that it was killed before the file had shrunk.
             self.store.wipe()
             self._confirm_wipe()
+        if self.store.wipe_ordered:
+            self._wipe()
         try:
             yield
         except RefusedError as refusal:
             if refusal.wipe_ordered:
-                # Unsent edits would be sent here, before their rows go.
-                self.store.wipe()
-                refusal.wiped = True
-                with suppress(UnavailableError, RefusedError):
-                    # The store remembers that this is to be repeated.
-                    self._confirm_wipe()
+                self.store.note_wipe_ordered()
+                with suppress(UnavailableError):
+                    # The store remembers the order if edits could not be sent yet.
+                    self._wipe()
+                    refusal.wiped = True
             raise
+
+    def _wipe(self) -> None:
+        """Send the unsent edits if the service still takes them, then delete all.
+
+        :raises UnavailableError: it cannot be reached; nothing was deleted.
+        """
+        try:
+            self._upload()
+        except UnavailableError:
+            raise
+        except DeviceError:
+            pass
+        self.store.wipe()
+        with suppress(UnavailableError, RefusedError):
+            # The store remembers that this is to be repeated.
+            self._confirm_wipe()
 
     def _confirm_wipe(self) -> None:
         self._leave()

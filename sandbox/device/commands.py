@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from sandbox.device import errors
+from sandbox.device import edit_commands, errors
 from sandbox.device.arguments import parser
 from sandbox.device.bars import SyncBar
 from sandbox.device.client import Device, SyncResult, discover
-from sandbox.device.errors import DeviceError, StoreError
+from sandbox.device.edit_commands import existing
+from sandbox.device.editor import Editor
+from sandbox.device.errors import DeviceError
 from sandbox.device.sign_in import PasswordSignIn
 from sandbox.device.store import Store
 
@@ -33,6 +35,7 @@ EXIT_CODES: Mapping[type[DeviceError], int] = {
     errors.StoreError: 6,
     errors.ProtocolError: 7,
     errors.UntrustedError: 8,
+    errors.EditError: 10,
 }
 
 
@@ -94,28 +97,51 @@ def _sync_once(
 
 def _summary(result: SyncResult) -> str:
     compared = {None: "not compared", True: "equal", False: "DIFFERENT"}
+    sent = f"; {result.sent:,} edits sent" if result.sent else ""
     return (
         f"{result.rows:,} rows, {result.deletes + result.swept:,} deletes,"
         f" {result.bytes / 1e6:,.1f} MB in {result.seconds:.1f} s"
         f" ({result.rows_per_second:,.0f} rows/s); digest {compared[result.digest_equal]}"
+        f"{sent}"
     )
 
 
+def _upload(options: argparse.Namespace, console: Console) -> int:
+    with existing(options.db) as store, _device(options, store) as device:
+        result = device.upload()
+        pending = Editor(store).pending()
+    console.print(
+        f"{result.sent:,} edits sent; {pending.undecided:,} wait for their outcome,"
+        f" {pending.failed:,} for a decision.",
+        highlight=False,
+    )
+    return 0
+
+
+def _fetch(options: argparse.Namespace, console: Console) -> int:
+    target = Path(options.file)
+    with existing(options.db) as store, _device(options, store) as device:
+        device.fetch_file(options.table, options.key, options.column, target=target)
+    console.print(Text(f"{target}: {target.stat().st_size:,} bytes."))
+    return 0
+
+
 def _sign_off(options: argparse.Namespace, console: Console) -> int:
-    with _existing(options.db) as store, _device(options, store) as device:
-        device.sign_off()
+    with existing(options.db) as store, _device(options, store) as device:
+        device.sign_off(discard=options.discard)
     console.print("Signed off; the local data is deleted.")
     return 0
 
 
 def _status(options: argparse.Namespace, console: Console) -> int:
-    with _existing(options.db) as store:
+    with existing(options.db) as store:
         facts = {
             **store.owner(),
             "model": store.model.version if store.model else "none yet",
             "tables": str(len(store.tables())),
             "rows": f"{sum(map(store.count, store.tables())):,}",
             "state": _state(store),
+            "edits": _pending(store),
         }
     grid = Grid(show_header=False)
     for name, fact in facts.items():
@@ -132,8 +158,16 @@ def _state(store: Store) -> str:
     return "a download is unfinished" if store.checkpoint else "nothing downloaded"
 
 
+def _pending(store: Store) -> str:
+    pending = Editor(store).pending()
+    return (
+        f"{pending.unsent:,} unsent, {pending.undecided:,} without an outcome,"
+        f" {pending.failed:,} to be decided on"
+    )
+
+
 def _show(options: argparse.Namespace, console: Console) -> int:
-    with _existing(options.db) as store:
+    with existing(options.db) as store:
         if options.table is None:
             console.print(_counts(store))
         else:
@@ -149,7 +183,8 @@ def _counts(store: Store) -> Grid:
 
 
 def _rows(store: Store, options: argparse.Namespace) -> Grid:
-    rows = store.rows(options.table, where=options.where, limit=options.limit)
+    source = store if options.synced else Editor(store)
+    rows = source.rows(options.table, where=options.where, limit=options.limit)
     grid = Grid()
     columns = next(iter(rows.values()), {})
     for name in columns:
@@ -159,12 +194,6 @@ def _rows(store: Store, options: argparse.Namespace) -> Grid:
         values = ["" if value is None else str(value) for value in row.values()]
         grid.add_row(*map(Text, values))
     return grid
-
-
-def _existing(path: str) -> Store:
-    if not Path(path).is_file():
-        raise StoreError(f"There is no database {path}.")
-    return Store(path)
 
 
 @contextmanager
@@ -192,4 +221,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Console], int]] = {
     "show": _show,
     "status": _status,
     "sign-off": _sign_off,
+    "upload": _upload,
+    "fetch": _fetch,
+    **edit_commands.COMMANDS,
 }

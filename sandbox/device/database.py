@@ -29,6 +29,43 @@ CREATE TABLE IF NOT EXISTS waystation_marks (
     is_open INTEGER NOT NULL DEFAULT 0,
     reset_wanted INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+-- The user's edits until they are settled, in the order of number. Numbers are never
+-- used again, because the user is told them.
+CREATE TABLE IF NOT EXISTS waystation_edits (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    sequence INTEGER UNIQUE,
+    status TEXT NOT NULL,
+    was_sent INTEGER NOT NULL DEFAULT 0,
+    table_name TEXT,
+    row_key TEXT,
+    body TEXT NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '{}',
+    is_with_rows INTEGER NOT NULL DEFAULT 0,
+    CHECK (sequence IS NOT NULL OR status NOT IN ('queued', 'accepted'))
+) STRICT;
+CREATE INDEX IF NOT EXISTS waystation_edits_of_rows
+    ON waystation_edits (table_name, row_key);
+-- Files that wait to be sent, in pieces small enough for the memory of a device.
+CREATE TABLE IF NOT EXISTS waystation_file_pieces (
+    edit INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (edit, position)
+) STRICT;
+-- Which version of a file the user has, as far as any was fetched or sent.
+CREATE TABLE IF NOT EXISTS waystation_files (
+    table_name TEXT NOT NULL,
+    row_key TEXT NOT NULL,
+    column_name TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    PRIMARY KEY (table_name, row_key, column_name)
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS waystation_edits_gone
+    AFTER DELETE ON waystation_edits
+BEGIN
+    DELETE FROM waystation_file_pieces WHERE edit = old.number;
+END;
 COMMIT;
 """
 

@@ -41,7 +41,8 @@ class Progress:
 class SyncResult:
     """What a sync did; `digest_equal` is None when nothing was compared.
 
-    `differed` names the tables that were asked for in full because they differed.
+    `differed` names the tables that were asked for in full because they differed,
+    `sent` counts the edits that went out.
     """
 
     rows: int
@@ -53,6 +54,7 @@ class SyncResult:
     differed: tuple[str, ...]
     seconds: float
     bytes: int
+    sent: int = 0
 
     @property
     def rows_per_second(self) -> float:

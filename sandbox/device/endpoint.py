@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -17,7 +17,7 @@ from sandbox.device.refusals import problem_of, refusal_of, translated
 
 TIMEOUTS = (10, 60)  # seconds: to connect, and between two pieces of an answer
 MOST_MOVES = 3
-GOOD = frozenset({200, 201, 202, 204})
+GOOD = frozenset({200, 201, 202, 204, 206})
 MOVED = frozenset({307, 308, 421})
 
 T = TypeVar("T")
@@ -25,10 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
+    """One request; `content` is sent as it is, `body` as JSON."""
+
     method: str
     path: str
     params: Mapping[str, str] | None = None
     body: Mapping[str, object] | None = None
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Endpoint:
@@ -116,7 +120,7 @@ class Endpoint:
         return self._send(call)
 
     def _send(self, call: Call) -> requests.Response:
-        headers = {"Accept-Encoding": ACCEPT_ENCODING}
+        headers = {"Accept-Encoding": ACCEPT_ENCODING, **call.headers}
         if not call.path.startswith("/discovery/"):
             headers["Authorization"] = f"Bearer {self._token()}"
         with translated(self.base_url):
@@ -125,6 +129,7 @@ class Endpoint:
                 self.base_url + call.path,
                 params=call.params,
                 json=call.body,
+                data=call.content,
                 headers=headers,
                 timeout=TIMEOUTS,
                 allow_redirects=False,

@@ -9,7 +9,10 @@ DeviceError
 │   ├── DeviceRevokedError
 │   ├── UnknownOrganizationError
 │   ├── UnknownDeviceError
+│   ├── TooLargeError
+│   ├── ReusedError
 │   └── MalformedRequestError
+├── EditError                  the user: type something else
 ├── ModelChangedError          the client itself: fetch the model, migrate, repeat
 ├── ResyncRequiredError        the client itself: start again without a checkpoint
 ├── ProtocolError              the developer of the service
@@ -80,8 +83,39 @@ class UnknownDeviceError(RefusedError):
     code = "unknown_device"
 
 
+class TooLargeError(RefusedError):
+    code = "too_large"
+
+
+class ReusedError(RefusedError):
+    """An id that the service knows came with another body."""
+
+    code = "reused"
+
+
 class MalformedRequestError(RefusedError):
+    """`members` are what is wrong with the request, as far as the service names them;
+    `expected_sequence` is the one that it misses, if that is the fault.
+    """
+
     code = "malformed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        members: tuple[str, ...] = (),
+        expected_sequence: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.members = members
+        self.expected_sequence = expected_sequence
+
+
+class EditError(DeviceError):
+    """An edit or a decision is not possible as things are; nothing was changed."""
+
+    code = "edit"
 
 
 class ModelChangedError(DeviceError):

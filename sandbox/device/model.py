@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sandbox.device.errors import ProtocolError
 from sandbox.device.values import Codec, codec_of, compact_json
 
 VERSION_COLUMN = "_version"
 MARK_COLUMN = "_mark"
-OWN_TABLES = frozenset({"waystation_meta", "waystation_marks"})
+OWN_TABLES = frozenset(
+    {
+        "waystation_meta",
+        "waystation_marks",
+        "waystation_edits",
+        # Indexes, triggers and tables share their names.
+        "waystation_edits_of_rows",
+        "waystation_edits_gone",
+        "waystation_file_pieces",
+        "waystation_files",
+        "waystation_overlay",
+    }
+)
 
 # SQLite does not tell `Name` from `name`, some sources do: per table of the model
 # its local name under "" and the local names of its columns. Names once given stay.
@@ -62,10 +74,20 @@ class Table:
         return tuple(values)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one request with mutations may hold."""
+
+    mutations_per_request: int = 1_000
+    request_bytes: int = 4 * 2**20
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     version: str
     tables: Mapping[str, Table]
+    # Limits are no part of a version: a model with others is the same one.
+    limits: Limits = field(default=Limits(), compare=False)
 
     @property
     def local_names(self) -> LocalNames:
@@ -99,7 +121,22 @@ def _model_of(document: object, held: LocalNames) -> Model:
         name: _table_of(table, local=local_names[name], held=held.get(name, {}))
         for name, table in described.items()
     }
-    return Model(str(document["version"]), tables)
+    return Model(str(document["version"]), tables, _limits_of(document.get("limits")))
+
+
+def _limits_of(described: object) -> Limits:
+    if described is None:
+        return Limits()
+    if not isinstance(described, Mapping):
+        raise TypeError("limits is an object")
+    known = {
+        name: int(described[name])
+        for name in ("mutations_per_request", "request_bytes")
+        if name in described
+    }
+    if any(limit < 1 for limit in known.values()):
+        raise TypeError("a limit is positive")
+    return Limits(**known)
 
 
 def _table_of(

@@ -25,6 +25,18 @@ def rows(
         yield table.key_of([row[name] for name in table.primary_key]), row
 
 
+def row(connection: sqlite3.Connection, table: Table, key: str) -> Row | None:
+    """Return one row; None also for what cannot be a key."""
+    try:
+        values = table.key_values(key)
+    except ValueError:
+        return None
+    where = " AND ".join(f"{quoted(column.local)} = ?" for column in table.key_columns)
+    columns = tuple(table.columns.values())
+    found = next(_select(connection, table, columns, where=where, values=values), None)
+    return None if found is None else dict(zip(table.columns, found, strict=True))
+
+
 def count(connection: sqlite3.Connection, table: Table) -> int:
     query = f"SELECT count(*) FROM {quoted(table.local)}"
     return int(connection.execute(query).fetchone()[0])
@@ -48,12 +60,13 @@ def _select(
     columns: Sequence[Column],
     *,
     where: str | None = None,
+    values: Sequence[object] = (),
 ) -> Iterator[list[object]]:
     names = ", ".join(quoted(column.local) for column in columns)
     condition = f" WHERE {where}" if where else ""
     decoders = [column.codec.decode for column in columns]
     query = f"SELECT {names} FROM {quoted(table.local)}{condition}"
-    for stored in connection.execute(query):
+    for stored in connection.execute(query, tuple(values)):
         yield [
             value if decode is None else decode(value)
             for value, decode in zip(stored, decoders, strict=True)

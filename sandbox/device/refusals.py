@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,8 @@ REFUSALS: Mapping[str, type[errors.RefusedError]] = {
         errors.DeviceRevokedError,
         errors.UnknownOrganizationError,
         errors.UnknownDeviceError,
-        errors.MalformedRequestError,
+        errors.TooLargeError,
+        errors.ReusedError,
     )
 }
 OTHERS: Mapping[str, type[DeviceError]] = {
@@ -31,6 +33,12 @@ OTHERS: Mapping[str, type[DeviceError]] = {
         errors.ResyncRequiredError,
     )
 }
+# What a proxy in between says has no code of ours.
+_KINDS_BY_STATUS: Mapping[int, type[DeviceError]] = {
+    401: errors.SignInError,
+    413: errors.TooLargeError,
+}
+_NUMBER = re.compile(r"\b[0-9]{1,18}\b")
 BROKEN_OFF = (
     requests.ConnectionError,
     requests.Timeout,
@@ -71,17 +79,38 @@ def refusal_of(
     code, status = str(problem.get("code", "")), response.status_code
     said = problem.get("detail") or problem.get("title") or response.reason
     message = f"{status} {code or 'without a code'}: {said}"
+    if code == errors.MalformedRequestError.code:
+        return _malformed(message, problem)
     if code in REFUSALS:
         return REFUSALS[code](message, wipe_ordered=problem.get("wipe") is True)
     if code in OTHERS:
         return OTHERS[code](message)
-    if status == 401:
-        return errors.SignInError(message)
+    if status in _KINDS_BY_STATUS:
+        return _KINDS_BY_STATUS[status](message)
     if status == 429 or status >= 500:
         return UnavailableError(message, retry_after=retry_after(response))
     if 400 <= status < 500:
         return errors.RefusedError(message)
     return ProtocolError(message)
+
+
+def _malformed(
+    message: str, problem: Mapping[str, object]
+) -> errors.MalformedRequestError:
+    listed = problem.get("errors")
+    wrong = {
+        str(error.get("member", "")): str(error.get("message", ""))
+        for error in (listed if isinstance(listed, list) else [])
+        if isinstance(error, Mapping)
+    }
+    expected = (
+        int(found.group())
+        for member, said in wrong.items()
+        if member.lower().endswith("sequence") and (found := _NUMBER.search(said))
+    )
+    return errors.MalformedRequestError(
+        message, members=tuple(wrong), expected_sequence=next(expected, None)
+    )
 
 
 def retry_after(response: requests.Response) -> timedelta | None:

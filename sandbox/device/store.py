@@ -1,8 +1,8 @@
 """The device's own database: what was downloaded, and how far.
 
 It knows answers, not HTTP: anything that yields the lines of an answer can feed it.
-Edits made on the device will lie beside these tables, never in them: the digest and
-the marks speak of synced rows alone.
+Edits made on the device lie beside these tables, never in them: the digest and the
+marks speak of synced rows alone. What the user sees is in `Editor`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from sandbox.device import applying, reading
+from sandbox.device import applying, edit_queue, reading
 from sandbox.device.answers import Chunk, Digest, chunks
 from sandbox.device.database import Database
 from sandbox.device.errors import ProtocolError, StoreError
@@ -50,6 +50,10 @@ class Store:
         return self._database.path
 
     @property
+    def database(self) -> Database:
+        return self._database
+
+    @property
     def connection(self) -> sqlite3.Connection:
         return self._database.connection
 
@@ -70,6 +74,11 @@ class Store:
                     message = f"{self.path} belongs to {name} {bound}, not to {value}."
                     raise StoreError(message)
                 self._database.put(name, value)
+
+    def start_sequences_at(self, sequence: int) -> None:
+        """Take over where the service says that the device's sequences stand."""
+        with self._database.transaction() as connection:
+            edit_queue.start_at(connection, sequence)
 
     @property
     def model(self) -> Model | None:
@@ -148,12 +157,19 @@ class Store:
         if at is None:
             raise ProtocolError("A first download was answered with nothing.")
         with self._moving_on(checkpoint, offered, model, at=at) as connection:
+            # What the last answer said of mutations still holds, for nothing changed.
+            edit_queue.cover(connection, self._through)
+            edit_queue.cover_what_came(connection)
             return self._complete(connection, offered)
 
     def forget_checkpoint(self) -> None:
-        """Start again without one; the data stays usable until it was sent again."""
-        with self._database.transaction():
-            for name in ("checkpoint", "snapshot", "complete"):
+        """Start again without one; the data stays usable until it was sent again.
+
+        Edits that are not confirmed will be sent again too.
+        """
+        with self._database.transaction() as connection:
+            edit_queue.restart(connection)
+            for name in ("checkpoint", "snapshot", "complete", "through_mutation"):
                 self._database.put(name, None)
 
     def want_reset(self, tables: Iterable[str]) -> None:
@@ -167,20 +183,27 @@ class Store:
     def tables(self) -> tuple[str, ...]:
         return tuple(self._model.tables) if self._model else ()
 
+    def table(self, name: str) -> Table:
+        """:raises StoreError: the model has no such table."""
+        table = self._model.tables.get(name) if self._model else None
+        if table is None:
+            raise StoreError(f"{self.path} has no table {name}.")
+        return table
+
     def rows(
         self, table: str, *, where: str | None = None, limit: int | None = None
     ) -> dict[str, Row]:
         """Return the rows by key, in canonical values; `where` is local SQL."""
         with self._database.snapshot() as connection:
-            found = reading.rows(connection, self._table(table), where=where)
+            found = reading.rows(connection, self.table(table), where=where)
             return dict(islice(found, limit))
 
     def count(self, table: str) -> int:
-        return reading.count(self.connection, self._table(table))
+        return reading.count(self.connection, self.table(table))
 
     def digest(self, table: str) -> list[int | str]:
         with self._database.snapshot() as connection:
-            return list(reading.digest(connection, self._table(table)))
+            return list(reading.digest(connection, self.table(table)))
 
     def differing(self, digest: Digest) -> tuple[str, ...]:
         """Return the tables whose digest is not the given one."""
@@ -191,15 +214,28 @@ class Store:
         )
 
     @property
+    def wipe_ordered(self) -> bool:
+        return self._database.value("wipe_ordered") is not None
+
+    def note_wipe_ordered(self) -> None:
+        with self._database.transaction():
+            self._database.put("wipe_ordered", "yes")
+
+    @property
     def wipe_unconfirmed(self) -> bool:
         return self._database.value("wiped") is not None
 
     def wipe(self) -> None:
-        """Delete all data; organization and device stay until this is confirmed."""
+        """Delete all data; organization and device stay until this is confirmed.
+
+        Edits go too: whoever calls this has sent them, or was told to give them up.
+        """
         kept = {name: self.owner().get(name) for name in ("organization", "device")}
         with self._database.transaction() as connection:
             applying.migrate(connection, self._model, NO_TABLES)
             connection.execute("DELETE FROM waystation_meta WHERE name <> 'format'")
+            connection.execute("DELETE FROM waystation_edits")
+            connection.execute("DELETE FROM waystation_files")
             for name, value in {**kept, "wiped": "unconfirmed"}.items():
                 self._database.put(name, value)
         self._model = None
@@ -226,7 +262,11 @@ class Store:
                 self._database.put("snapshot", name)
             received, deleted = applying.write(connection, offered, chunk)
             self._database.put("complete", None)
-            swept = self._complete(connection, offered) if end.complete else 0
+            swept = 0
+            if end.complete:
+                self._database.put("through_mutation", str(end.through_mutation or 0))
+                edit_queue.cover(connection, self._through)
+                swept = self._complete(connection, offered)
         return so_far.and_then(end, received=received, deleted=deleted, swept=swept)
 
     @contextmanager
@@ -251,6 +291,10 @@ class Store:
             self._database.put("checkpoint", checkpoint)
         self._model = offered
 
+    @property
+    def _through(self) -> int:
+        return int(self._database.value("through_mutation", default="0") or 0)
+
     def _complete(self, connection: sqlite3.Connection, model: Model) -> int:
         self._database.put("snapshot", None)
         self._database.put("complete", "yes")
@@ -270,12 +314,6 @@ class Store:
             return None
         held = json.loads(self._database.value("local_names", default="{}") or "{}")
         return model_of(json.loads(document), held=held)
-
-    def _table(self, name: str) -> Table:
-        table = self._model.tables.get(name) if self._model else None
-        if table is None:
-            raise StoreError(f"{self.path} has no table {name}.")
-        return table
 
 
 def _check_begin(chunk: Chunk, *, asked: Request, offered: Model) -> None:

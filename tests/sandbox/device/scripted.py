@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import ClassVar
+from typing import ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import zstandard
@@ -98,7 +98,7 @@ class ScriptedService:
         self._server.script = self
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
 
-    def __enter__(self) -> ScriptedService:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -51,7 +51,7 @@ def local_tables(store) -> set[str]:
     return {
         name
         for (name,) in store.connection.execute(query)
-        if not name.startswith("waystation_")
+        if not name.startswith(("waystation_", "sqlite_"))
     }
 
 
