@@ -40,6 +40,8 @@ def _start() -> None:
     os.environ["WAYSTATION_EMBEDDED"] = "on"
     folder = _cleanup.enter_context(tempfile.TemporaryDirectory(prefix="waystation-"))
     os.environ["WAYSTATION_DATA"] = folder
+    # Hardly any test asks for an organization of another one.
+    os.environ.setdefault("WAYSTATION_STAGING_CONNECTIONS", "20")
     if os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"):
         return
     oldest = os.environ.get("WAYSTATION_TEST_POSTGRES") == "17"

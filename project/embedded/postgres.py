@@ -24,7 +24,8 @@ START_LIMIT = 600.0
 OPTIONS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "200",
+    # Each process keeps connections to the staging databases that it was last asked for.
+    "max_connections": "500",
     "shared_buffers": "256MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
