@@ -111,7 +111,7 @@ def start_worker():
 
     yield begin
     for worker in started:
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=300)
 
 
 def edit(client, ids):
