@@ -316,6 +316,7 @@ class OracleMachine(Stage):
 
         few = Limits(rows=1, answer_bytes=64 * 2**20)
         device = self.devices[number]
+        self.harness.keep_time()
         earlier = self.harness.may_hold(device.user)
         if device.sync(limits=few, between=happens) is Ending.COMPLETE:
             self.harness.check_either(device, earlier)
