@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from project.errors import RejectedError
-from replication.services.serving import SyncUser
+from replication.services.serving import SyncUser, Uploader
 from syncapi import identity
 from syncapi.engine import Engine
 from syncapi.identity import Principal
@@ -57,6 +57,27 @@ def device_of(caller: Caller, *, device_id: UUID) -> DeviceFacts:
         caller.organization.id,
         device_id=device_id,
         object_id=caller.principal.person,
+    )
+
+
+def sole_device_of(caller: Caller) -> DeviceFacts:
+    """The device of a caller who has but one, so that it need not be named.
+
+    :raises MalformedError: there are several, and it has to be named.
+    :raises SyncError: there is none.
+    """
+    return devices.sole(caller.organization.id, object_id=caller.principal.person)
+
+
+def uploader_of(caller: Caller, device: DeviceFacts) -> Uploader:
+    principal = caller.principal
+    return Uploader(
+        device_id=device.device_id,
+        user_id=device.user_id,
+        # Only where the source has users it can be asked to act for one.
+        object_id=None if principal.told else principal.object_id,
+        user_name=device.user_name,
+        token_id=principal.token_id or None,
     )
 
 

@@ -11,13 +11,21 @@ from uuid import UUID
 
 from replication.domain.mutations import Mutation
 from replication.services.serving import (
+    Accepted,
     ChangesRequest,
     Checkpoint,
+    Conditions,
+    FileEdit,
+    Held,
     Message,
     NothingNew,
+    Piece,
+    Served,
     SignIn,
     SyncUser,
+    Unchanged,
     Uploader,
+    Wanted,
 )
 
 
@@ -69,6 +77,35 @@ class Engine(Protocol):
         self, organization_id: UUID, *, device_id: UUID, user_id: UUID, sequence: int
     ) -> bytes:
         """How the device's mutations after that one stand, in the same form."""
+
+    def fetch_file(
+        self,
+        organization_id: UUID,
+        *,
+        user_id: UUID,
+        table: str,
+        key: str,
+        column: str,
+        wanted: Wanted | None = None,
+        conditions: Conditions | None = None,
+    ) -> Served | Unchanged:
+        """Return a file that the user may see; what it yields may end early.
+
+        :raises RejectedError: there is none, or not what was asked for.
+        """
+
+    def take_file(
+        self,
+        organization_id: UUID,
+        *,
+        uploader: Uploader,
+        edit: FileEdit,
+        piece: Piece | None,
+    ) -> Held | Accepted:
+        """Store what comes of a file; accepted once it is whole and durable.
+
+        :raises RejectedError: the request is refused.
+        """
 
     def wait_for_news(
         self, organization_id: UUID, *, checkpoint: Checkpoint, seconds: float

@@ -32,7 +32,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "reused": (409, "The same id came with another body."),
     "rejected": (409, "The request cannot be carried out as things are."),
     "resync_required": (410, "Start again without a checkpoint."),
+    "precondition_failed": (412, "The file is another one than the one named."),
     "too_large": (413, "The request is too large."),
+    "range_not_satisfiable": (416, "The file has no such bytes."),
     "organization_elsewhere": (421, "Another endpoint serves this organization."),
     "throttled": (429, "Too many requests; wait."),
     "internal": (500, "Something went wrong on our side."),
@@ -160,6 +162,8 @@ def _headers_of(error: SyncError, *, code: str) -> dict[str, str]:
         headers["Allow"] = ", ".join(error.allowed)
     if code == "unauthenticated":
         headers["WWW-Authenticate"] = getattr(error, "challenge", "Bearer")
+    if code == "range_not_satisfiable":
+        headers["Content-Range"] = f"bytes */{getattr(error, 'size', 0)}"
     if PROBLEMS[code][0] in {429, 503}:
         headers["Retry-After"] = str(_retry_seconds(error))
     return headers

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
@@ -30,7 +30,8 @@ _MAX_ERRORS = 20
 
 Guid = Annotated[str, Meta(pattern=_GUID_TEXT)]
 Name = Annotated[str, Meta(pattern=r"^[^\x00]{1,256}$")]
-Sequence63 = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+# There is always a next one, and it has room too.
+Sequence18 = Annotated[int, Meta(ge=1, lt=10**18)]
 Part = Annotated[str, Meta(pattern=_KEY_TEXT, max_length=_MAX_KEY)]
 Parts = Annotated[
     list[Part | int | float | bool], Meta(min_length=1, max_length=_MAX_PARTS)
@@ -101,7 +102,7 @@ class Mutation(
     """One edit; `null` stands for a member that is not there."""
 
     id: Guid
-    sequence: Sequence63
+    sequence: Sequence18
     op: Op
     table: Name | None = None
     key: Key | None = None
@@ -130,14 +131,7 @@ class Mutation(
     @property
     def row_key(self) -> str | None:
         """The key as one string (PROTOCOL §5)."""
-        parts = self.key_parts
-        if parts is None:
-            return None
-        written = [_part(part) for part in parts]
-        if len(written) == 1 and isinstance(written[0], str):
-            return written[0]
-        content = written if len(written) > 1 else written[0]
-        return msgspec.json.encode(content).decode()
+        return key_text(self.key_parts)
 
 
 class Upload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,7 +182,21 @@ def decoded(content: bytes) -> Upload:
 
     :raises msgspec.DecodeError, UnicodeDecodeError, RecursionError: as msgspec does.
     """
-    return _decoder.decode(content)
+    try:
+        return _decoder.decode(content)
+    except InvalidOperation as error:
+        raise msgspec.ValidationError("Number out of range") from error
+
+
+def key_text(parts: Sequence[Any] | None) -> str | None:
+    """The parts of a key as one string (PROTOCOL §5)."""
+    if parts is None:
+        return None
+    written = [_part(part) for part in parts]
+    if len(written) == 1 and isinstance(written[0], str):
+        return written[0]
+    content = written if len(written) > 1 else written[0]
+    return msgspec.json.encode(content).decode()
 
 
 def check(mutations: Sequence[Mutation]) -> None:

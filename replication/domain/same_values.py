@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from replication.domain.tables import ColumnType
 
@@ -19,7 +21,13 @@ def same_value(kind: ColumnType, left: Any, right: Any) -> bool:
         return bool(left == right)
     try:
         return bool(read(left) == read(right))
-    except (ValueError, TypeError, AttributeError, InvalidOperation, OverflowError):
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        msgspec.MsgspecError,
+    ):
         return bool(left == right)
 
 
@@ -44,7 +52,16 @@ def _moment(value: str) -> tuple[datetime, str]:
 
 def _choices(value: Any) -> list[int]:
     parts = value.split(",") if isinstance(value, str) else value
-    return sorted({int(part) for part in parts})
+    # A fraction with a large exponent would be written out by `int`.
+    return sorted({int(str(part)) for part in parts})
+
+
+def _plain(value: Any) -> Any:
+    """The same, with all fractions in one form."""
+    return msgspec.json.decode(_encoder.encode(value))
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def _base64(value: str) -> str:
@@ -64,4 +81,5 @@ _READ: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.DATETIME: _moment,
     ColumnType.CHOICES: _choices,
     ColumnType.BINARY: _base64,
+    ColumnType.JSON: _plain,
 }

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -151,14 +153,16 @@ def _digits(value: Any, pattern: re.Pattern[str]) -> str:
     return str(value)
 
 
-def _double(value: Any) -> float | str:
+def _double(value: Any) -> float | str | Raw:
     if isinstance(value, str):
         if value not in _NOT_FINITE:
             raise ValueError
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError
-    return value
+    if math.isinf(float(value)):
+        raise ValueError
+    return Raw(str(value).encode()) if isinstance(value, Decimal) else value
 
 
 def _bool(value: Any) -> bool:

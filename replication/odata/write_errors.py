@@ -89,6 +89,12 @@ class WriteRefusedError(RejectedError):
         self.detail = detail
 
 
+class EditFailedError(SourceUnavailableError):
+    """The source broke down at one write, and said so; nothing was written."""
+
+    code = "edit_failed"
+
+
 class PreconditionFailedError(RejectedError):
     """The row is not the one that the write expects; nothing was written."""
 
@@ -168,6 +174,9 @@ def _failed(reply: Reply, refusal: _Refusal, *, in_change_set: bool) -> SyncErro
     pause = retry_after(reply.headers, now=datetime.now(UTC))
     is_late = reply.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}
     kind = SourceTimeoutError if is_late else SourceUnavailableError
+    if in_change_set and reply.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # The rest of the source answers: it is the edit that it cannot bear.
+        kind = EditFailedError
     failure = kind(refusal.detail, retry_after=pause)
     return failure if in_change_set else UnknownOutcomeError(failure)
 
@@ -255,6 +264,7 @@ def _words(refusal: _Refusal, otherwise: str) -> str:
 
 
 __all__ = [
+    "EditFailedError",
     "MarkerExistsError",
     "MarkerRefusedError",
     "MarkersGoneError",

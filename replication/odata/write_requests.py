@@ -25,6 +25,8 @@ from replication.odata.writes import Write
 
 _BIND = "@odata.bind"
 _JSON = "application/json"
+# Numbers inside of open values keep their digits, and stay numbers.
+_encoder = msgspec.json.Encoder(decimal_format="number")
 _ETAG = re.compile(r"\*|[\x21-\x7e]{1,512}")
 
 
@@ -89,7 +91,7 @@ class Composer:
             method="POST",
             path=quote(write.table.entity_set),
             headers={"Content-Type": _JSON},
-            body=msgspec.json.encode(body),
+            body=_encoder.encode(body),
         )
 
     def _update(self, write: Write) -> WireRequest:
@@ -99,7 +101,7 @@ class Composer:
             method="PATCH",
             path=_address(write.table, write.key),
             headers={"Content-Type": _JSON, **condition},
-            body=msgspec.json.encode(dict(self._members(write))),
+            body=_encoder.encode(dict(self._members(write))),
         )
 
     def _delete(self, write: Write) -> WireRequest:

@@ -28,6 +28,7 @@ from replication.odata.transport import WritingTransport
 from replication.odata.ways import Memory
 from replication.odata.wire_values import UnfitValueError, key_segment
 from replication.odata.write_errors import (
+    EditFailedError,
     MarkerExistsError,
     MarkerRefusedError,
     MarkersGoneError,
@@ -166,6 +167,14 @@ class SourceWriter:
             return None
         check(reply, content_type="json")
         return row_of(table, reply)
+
+    def other_table(self, table: TableDef, relationship: str) -> str | None:
+        """Return to which table a relationship leads, None when there is none.
+
+        :raises SyncError: the source cannot be asked.
+        """
+        link = self._references.link(table.name, relationship)
+        return None if link is None else link.other.name
 
     def files(self) -> SourceFiles:
         """Return what fetches and sends files, where the source has any."""
@@ -367,6 +376,7 @@ def _selection(table: TableDef) -> str:
 
 
 __all__ = [
+    "EditFailedError",
     "Marker",
     "MarkerExistsError",
     "MarkerRefusedError",

@@ -16,9 +16,9 @@ from provisioning import queries
 from provisioning.domain.states import WORKING
 from provisioning.models import Organization
 from replication.models import Profile
-from replication.services import samples, segments
+from replication.services import file_uploads, samples, segments
 from replication.services.samples import Staged
-from replication.staging import clock, connections, schema_changes
+from replication.staging import clock, connections, mutations, schema_changes
 from replication.visibility import reconcile, rules
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ def keep_house() -> None:
                         # nothing can be pulled.
                         reconcile.reconcile(conn)
                     purge(conn, retention=retention)
+                    mutations.purge(conn, retention=settings.OUTCOME_RETENTION)
+                    file_uploads.sweep(conn, organization.id)
                     schema_changes.tidy(conn, retention=retention)
                     if segments.is_any(conn):
                         storing.append(organization.id)

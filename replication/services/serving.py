@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 
+from replication.domain.file_edits import LARGEST_FILE, FileEdit
 from replication.domain.token_users import SignIn
 from replication.services import signing_in
 from replication.services.accepting import (
@@ -18,6 +19,15 @@ from replication.services.accepting import (
     know_device,
     outcomes_after,
 )
+from replication.services.file_downloads import (
+    Conditions,
+    Served,
+    Unchanged,
+    Wanted,
+)
+from replication.services.file_downloads import fetch as fetch_file
+from replication.services.file_uploads import Accepted, Held, Piece
+from replication.services.file_uploads import take as take_file
 from replication.services.heads import HEAD_AGE, head_of
 from replication.services.waiting import wait_for_news
 from replication.staging import clock, connections
@@ -51,13 +61,18 @@ from replication.visibility.short_answers import short_answer
 from replication.visibility.subscriptions import ResyncRequiredError
 
 __all__ = [
+    "LARGEST_FILE",
     "MUTATIONS_PER_REQUEST",
     "REQUEST_BYTES",
+    "Accepted",
     "Begin",
     "ChangesRequest",
     "Checkpoint",
     "CheckpointLine",
     "ClientModel",
+    "Conditions",
+    "FileEdit",
+    "Held",
     "Limits",
     "Message",
     "ModelChangedError",
@@ -65,20 +80,26 @@ __all__ = [
     "NothingNew",
     "OfflineNotAllowedError",
     "Outcomes",
+    "Piece",
     "Reset",
     "ResyncRequiredError",
     "Rows",
+    "Served",
     "SignIn",
     "StoredRows",
     "SyncUser",
+    "Unchanged",
     "Uploader",
+    "Wanted",
     "accept",
     "changes",
     "client_model",
+    "fetch_file",
     "find_user",
     "know_device",
     "outcomes_after",
     "sign_in",
+    "take_file",
     "wait_for_news",
 ]
 

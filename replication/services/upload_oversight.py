@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
 
 from provisioning.services import uploads_due
 from replication.staging import connections
@@ -128,9 +129,9 @@ def mutations(
     device, sequence = wanted.after or (None, None)
     with (
         connections.reading(organization_id) as conn,
-        conn.cursor(row_factory=class_row(MutationLine)) as cursor,
+        conn.cursor(row_factory=dict_row) as cursor,
     ):
-        return cursor.execute(
+        rows = cursor.execute(
             _LIST,
             {
                 "statuses": list(wanted.statuses),
@@ -138,22 +139,38 @@ def mutations(
                 "after_device": device,
                 "after_sequence": sequence,
                 "limit": wanted.limit,
-                "with_values": with_values,
             },
         ).fetchall()
+    return [_line(**row, with_values=with_values) for row in rows]
+
+
+def _line(*, body: bytes, with_values: bool, **columns: Any) -> MutationLine:
+    """Bodies are read here: not all that is JSON is `jsonb` to PostgreSQL."""
+    values = _bodies.decode(body).values or {}
+    return MutationLine(
+        **columns, columns=sorted(values), values=values if with_values else None
+    )
+
+
+class _Body(msgspec.Struct):
+    values: dict[str, Any] | None = None
+
+
+def _number(digits: str) -> float | str:
+    """A number of any size as something that can be shown."""
+    number = float(digits)
+    return digits if math.isinf(number) else number
+
+
+_bodies = msgspec.json.Decoder(_Body, float_hook=_number)
 
 
 _LIST = """
 SELECT id, device_id, sequence, user_name, op, "table", row_key, status,
        outcome->>'reason' AS reason, outcome->>'message' AS message,
        (outcome->>'blocked_by')::uuid AS blocked_by,
-       ARRAY(SELECT * FROM jsonb_object_keys(
-           coalesce(convert_from(body, 'UTF8')::jsonb->'values', '{}')) ORDER BY 1
-       ) AS columns,
        accepted_at, decided_at, attempts, next_try_at,
-       sent_at IS NOT NULL AS is_under_way, last_error,
-       CASE WHEN %(with_values)s
-            THEN convert_from(body, 'UTF8')::jsonb->'values' END AS values
+       sent_at IS NOT NULL AS is_under_way, last_error, body
 FROM sync.mutation
 WHERE status = ANY(%(statuses)s)
   AND (%(device)s::uuid IS NULL OR device_id = %(device)s::uuid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,7 @@ def retry(
     mutation_id: UUID,
     *,
     operator: str,
+    device_id: UUID | None = None,
     values: Mapping[str, Any] | None = None,
     onto_present: bool = False,
 ) -> None:
@@ -42,19 +44,20 @@ def retry(
 
     `values` take the place of those that the device sent. `onto_present`: it is
     written over the row as it is now, whatever the device had seen. What waits behind
-    it goes on once it is done.
+    it goes on once it is done. `device_id` tells whose edit is meant where several
+    devices have sent one with this id.
 
     :raises UnknownMutationError: there is none.
     :raises MutationStateError: it is done, parked, or on its way right now.
     """
     with connections.opened(organization_id) as conn, conn.transaction():
-        found = _locked(conn, mutation_id)
+        found = _locked(conn, mutation_id, device_id=device_id)
         if any(one.status == "applied" or one.is_under_way for one in found):
             raise MutationStateError("The edit is done, or on its way.")
         if any(one.status == "parked" for one in found):
             raise MutationStateError("Retry what the edit waits behind.")
         if values is not None:
-            _replace_values(conn, mutation_id, values)
+            _replace_values(conn, found[0].device_id, mutation_id, values)
         for one in found:
             conn.execute(_RETRY, (onto_present, one.device_id, one.sequence))
         first = found[0]
@@ -68,22 +71,28 @@ def retry(
 # Part of a conflict may have been written under the marker of the first round.
 _RETRY = """
 UPDATE sync.mutation m
-SET status = 'accepted', outcome = NULL, delivered_at = NULL, next_try_at = NULL,
-    attempts = 0, last_error = NULL,
+SET status = 'accepted', outcome = NULL, next_try_at = NULL, attempts = 0,
+    last_error = NULL,
     round = m.round + (m.status = 'conflict')::integer,
     is_forced = m.is_forced OR %s
 WHERE m.device_id = %s AND m.sequence = %s
 """
 
 
-def discard(organization_id: UUID, mutation_id: UUID, *, operator: str) -> None:
+def discard(
+    organization_id: UUID,
+    mutation_id: UUID,
+    *,
+    operator: str,
+    device_id: UUID | None = None,
+) -> None:
     """Give an edit up, with its whole group and all that waits behind it.
 
     :raises UnknownMutationError: there is none.
     :raises MutationStateError: it is done, or on its way right now.
     """
     with connections.opened(organization_id) as conn, conn.transaction():
-        found = _locked(conn, mutation_id)
+        found = _locked(conn, mutation_id, device_id=device_id)
         if any(one.status == "applied" or one.is_under_way for one in found):
             raise MutationStateError("The edit is done, or on its way.")
         held = clock.lock(conn)
@@ -130,39 +139,56 @@ class _Locked(msgspec.Struct):
     is_under_way: bool
 
 
-def _locked(conn: psycopg.Connection, mutation_id: UUID) -> Sequence[_Locked]:
+def _locked(
+    conn: psycopg.Connection, mutation_id: UUID, *, device_id: UUID | None
+) -> Sequence[_Locked]:
     """The mutation and the others of its group, held until the transaction ends."""
     rows = conn.execute(
         'SELECT device_id, sequence, id, status, op, "table", row_key,'
         " sent_at IS NOT NULL AND status = 'accepted'"
-        " FROM sync.mutation WHERE id = %(id)s OR (device_id, group_id) IN"
+        " FROM sync.mutation WHERE (id = %(id)s OR (device_id, group_id) IN"
         " (SELECT device_id, group_id FROM sync.mutation"
-        "  WHERE id = %(id)s AND group_id IS NOT NULL)"
+        "  WHERE id = %(id)s AND group_id IS NOT NULL))"
+        " AND device_id = coalesce(%(device)s, device_id)"
         " ORDER BY sequence FOR UPDATE",
-        {"id": mutation_id},
+        {"id": mutation_id, "device": device_id},
     ).fetchall()
     if not rows:
         raise UnknownMutationError(f"There is no mutation {mutation_id}.")
-    return [_Locked(*row) for row in rows]
+    found = [_Locked(*row) for row in rows]
+    if len({one.device_id for one in found}) > 1:
+        # Ids are unique within their device only.
+        message = "Several devices have sent an edit with this id; name the device."
+        raise MutationStateError(message)
+    return found
 
 
 def _replace_values(
-    conn: psycopg.Connection, mutation_id: UUID, values: Mapping[str, Any]
+    conn: psycopg.Connection,
+    device_id: UUID,
+    mutation_id: UUID,
+    values: Mapping[str, Any],
 ) -> None:
     row = conn.execute(
-        "SELECT body, op FROM sync.mutation WHERE id = %s", (mutation_id,)
+        "SELECT body, op FROM sync.mutation WHERE device_id = %s AND id = %s",
+        (device_id, mutation_id),
     ).fetchone()
     assert row is not None
     body, op = row
     if op not in ("create", "update"):
         raise MutationStateError("The edit has no values.")
-    document = msgspec.json.decode(bytes(body))
+    document = _decoder.decode(bytes(body))
     document["values"] = dict(values)
     # The hash stays: by it the device's own mutation is known again.
     conn.execute(
-        "UPDATE sync.mutation SET body = %s WHERE id = %s",
-        (msgspec.json.encode(document), mutation_id),
+        "UPDATE sync.mutation SET body = %s WHERE device_id = %s AND id = %s",
+        (_encoder.encode(document), device_id, mutation_id),
     )
+
+
+# What the operator leaves alone keeps its digits.
+_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def _audit(

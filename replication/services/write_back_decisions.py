@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -13,9 +13,11 @@ from replication.domain import writing_back
 from replication.domain.upload_order import Failed
 from replication.domain.writing_back import Decision, Send, ServerRow, Settled
 from replication.odata.writing import ReadRow, SourceWriter, Write
-from replication.services.write_back_plan import LINK_OPS, Edit, refusal
+from replication.services.write_back_links import refusal_of_other
+from replication.services.write_back_plan import LINK_OPS, VOID, Edit, refusal
 from replication.services.write_back_run import Found
 from replication.staging import write_backs
+from replication.staging.write_backs import Attempt
 from replication.visibility.writable import Writable
 
 
@@ -70,13 +72,18 @@ class Decider:
 
     def step(self, edit: Edit) -> Step:
         """:raises SyncError: the source cannot be asked."""
+        if edit.stored.op == "void":
+            return Step(edit=edit, decision=VOID)
         rights = self._known.people[edit.stored.user_id]
         own = self._known.versions.get(edit.stored.row) if edit.stored.row else None
         refused = refusal(edit, rights, own=own)
         if refused is not None:
             return self._refused(edit, rights, refused)
         if edit.stored.op in LINK_OPS:
-            return Step(edit=edit, decision=Send())
+            alone = refusal_of_other(
+                self._writer, self._conn, edit, self._known.versions
+            )
+            return Step(edit=edit, decision=alone or Send())
         if edit.stored.op == "create":
             return Step(edit=edit, decision=Send(values=edit.values))
         own_version = own[0] if own else None
@@ -143,3 +150,26 @@ def read(writer: SourceWriter, conn: psycopg.Connection, edit: Edit) -> Found:
 
 def as_server_row(row: ReadRow | None) -> ServerRow | None:
     return None if row is None else ServerRow(version=row.version, values=row.values)
+
+
+def first_failure(steps: Sequence[Step]) -> int | None:
+    """The first edit of a unit that will not be done; of a group, also if only a part
+    of it would be."""
+    for number, step in enumerate(steps):
+        is_partly_done = isinstance(step.decision, Send) and len(steps) == 1
+        if step.settled.status != "applied" and not is_partly_done:
+            return number
+    return None
+
+
+def attempt_of(step: Step, *, is_marked: bool) -> Attempt:
+    decision = step.decision
+    if not isinstance(decision, Send):
+        return Attempt(is_marked=is_marked)
+    return Attempt(
+        if_match=step.write.if_match,
+        values=dict(step.write.values) if decision.merged else None,
+        merged=decision.merged,
+        lost=decision.lost,
+        is_marked=is_marked,
+    )

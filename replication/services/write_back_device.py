@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -13,7 +13,8 @@ from replication.domain import upload_order
 from replication.domain.upload_order import Failed
 from replication.odata.writing import SourceWriter
 from replication.services.write_back_files import FileUnit
-from replication.services.write_back_plan import Edit
+from replication.services.write_back_links import with_table
+from replication.services.write_back_plan import LINK_OPS, Edit
 from replication.services.write_back_run import Batch, Draft, Run
 from replication.services.write_back_unit import Unit
 from replication.staging import registry, write_backs
@@ -65,8 +66,12 @@ class Carrier:
             self._flush()
 
     def _load(self, device_id: UUID) -> list[Stored]:
-        """Whole groups only: the last one may go on beyond what was read."""
-        stored = write_backs.queue(self._conn, device_id, limit=AT_ONCE)
+        """Whole groups only: the last one may go on beyond what was read.
+
+        After one that is tried again come, as a turn of their own, those that follow
+        what was done since.
+        """
+        stored = _without_gaps(write_backs.queue(self._conn, device_id, limit=AT_ONCE))
         last = stored[-1].group_id if len(stored) == AT_ONCE else None
         if last is None:
             return stored
@@ -78,6 +83,7 @@ class Carrier:
 
     def _context(self, device_id: UUID, stored: Sequence[Stored]) -> Context:
         tables = {t.definition.name: t for t in registry.tables(self._conn)}
+        stored = self._with_tables(stored, tables)
         edits = [
             Edit(
                 stored=one,
@@ -92,6 +98,7 @@ class Carrier:
             self._conn,
             device_id,
             keys,
+            before=stored[0].sequence,
             accepted_at=min(one.accepted_at for one in stored),
         )
         users = {one.user_id for one in stored}
@@ -101,6 +108,17 @@ class Carrier:
             failed=list(history.failed),
             versions=dict(history.versions),
         )
+
+    def _with_tables(
+        self, stored: Sequence[Stored], names: Collection[str]
+    ) -> list[Stored]:
+        created: dict[str, str] = {}
+        found = []
+        for one in stored:
+            if one.op == "create" and one.row is not None:
+                created[one.row[1]] = one.row[0]
+            found.append(with_table(self._conn, one, names=names, created=created))
+        return found
 
     def _carry_all(self, device_id: UUID, context: Context) -> bool:
         by_id = {edit.stored.id: edit for edit in context.edits}
@@ -131,7 +149,15 @@ class Carrier:
 
     def _must_look_again(self, context: Context, edits: Sequence[Edit]) -> bool:
         """Whether what was read of these rows is too old for a decision."""
-        return any(edit.stored.row in context.touched for edit in edits)
+        keys = {key for _, key in context.touched}
+        return any(
+            edit.stored.row in context.touched
+            or (
+                edit.stored.op in LINK_OPS
+                and not keys.isdisjoint(key for _, key in edit.place.names)
+            )
+            for edit in edits
+        )
 
     def _hand_over(
         self, context: Context, drafts: Sequence[Draft], *, is_marked: bool
@@ -163,3 +189,11 @@ class Carrier:
         if batch is not None:
             # Batches are recorded in the order in which they were handed over.
             self._run.wait_for(batch)
+
+
+def _without_gaps(stored: Sequence[Stored]) -> list[Stored]:
+    return [
+        one
+        for place, one in enumerate(stored)
+        if one.sequence == stored[0].sequence + place
+    ]

@@ -56,7 +56,11 @@ def find_out(
     if marked is not None:
         # Whatever was sent is done together with the marker, or not at all.
         return Answer(is_done=writer.has_marker(edits[0].stored.marker_id))
-    fates = {edit.stored.id: _fate(writer, edit) for edit in edits}
+    fates = {
+        edit.stored.id: _fate(writer, edit)
+        for edit in edits
+        if edit.stored.op != "void"
+    }
     found = set(fates.values())
     # All or none: one that is clear decides for the others.
     if Fate.DONE in found:

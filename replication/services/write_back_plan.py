@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,10 +26,13 @@ ROW_OPS = frozenset({"create", "update", "delete"})
 LINK_OPS = frozenset({"associate", "disassociate"})
 
 VOID = Settled(status="applied")
-NO_FILES = Settled(
-    status="rejected", reason="other", message="Files are not taken by this source."
-)
 GROUP_FAILED = "Not done, because mutation {} of its group failed."
+# Without a name the edit would be made with the service's own rights.
+NOBODY = Settled(
+    status="rejected",
+    reason="not_permitted",
+    message="The source does not know in whose name to do this.",
+)
 NO_ACCESS = Settled(
     status="rejected",
     reason="not_permitted",
@@ -46,6 +50,10 @@ class Body(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(Body, float_hook=Decimal)
+# NUL as JSON writes it; a backslash before it may be one that was escaped itself.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# Names are the device's, of any length; a message only has to be recognized.
+_NAME_LENGTH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +67,11 @@ class Edit:
     @cached_property
     def body(self) -> Body:
         return _decoder.decode(self.stored.body)
+
+    @cached_property
+    def has_nul(self) -> bool:
+        """Whether a text or a name holds NUL, for which PostgreSQL has no room."""
+        return _NUL.search(self.stored.body) is not None
 
     @property
     def is_of_row(self) -> bool:
@@ -96,7 +109,8 @@ class Edit:
     def place(self) -> Place:
         """What decides on its turn."""
         columns = {c.name: c for c in self.table.columns} if self.table else {}
-        names = named_rows(self.values, columns)
+        # What holds NUL is refused, and no row has such a key.
+        names = frozenset() if self.has_nul else named_rows(self.values, columns)
         if self.stored.op in LINK_OPS and len(self.other_key) == 1:
             names |= {(None, str(self.other_key[0]).lower())}
         return Place(
@@ -147,28 +161,32 @@ def refusal(
     stored = edit.stored
     if rights.access is None:
         return NO_ACCESS
-    if stored.table is None:
-        return _refused("invalid", "The edit names no table.")
+    if edit.has_nul:
+        return _refused("invalid", "A text holds NUL, which is never stored.")
     table = rights.table(stored.table)
-    if table is None:
-        return _refused(
-            "not_permitted", f"{stored.table} is not among the user's data."
-        )
-    if not table.writable:
-        return _refused(
-            "not_writable", f"{stored.table} is not to be edited on devices."
-        )
+    if table is None or not table.writable:
+        return _table_refusal(stored.table, table)
     if not _has_key(table.source.definition, edit):
         return _refused("invalid", f"The key is none of {stored.table}.")
     if stored.op != "create" and stored.row is not None:
         staged = rights.row(stored.row)
-        if not (staged.is_visible or _is_own(stored, staged, own)):
+        if not (staged.is_visible or is_own(stored.user_id, staged, own)):
             return _refused("not_found", "The user has no such row.")
     return _column_refusal(edit, table, rights) if edit.is_of_row else None
 
 
-def _is_own(stored: Stored, staged: StagedRow, own: tuple[str, UUID] | None) -> bool:
-    if own is None or own[1] != stored.user_id:
+def _table_refusal(name: str | None, table: TableAccess | None) -> Settled:
+    if name is None:
+        # Of a relationship: it is known by its row, and there is none.
+        return _refused("not_found", "The user has no such row.")
+    if table is None:
+        return _refused("not_permitted", f"{name} is not among the user's data.")
+    return _refused("not_writable", f"{name} is not to be edited on devices.")
+
+
+def is_own(user_id: UUID, staged: StagedRow, own: tuple[str, UUID] | None) -> bool:
+    """Whether the user's device has edited the row last, and nobody since."""
+    if own is None or own[1] != user_id:
         return False
     return staged.version in (None, own[0])
 
@@ -193,7 +211,9 @@ def _column_refusal(edit: Edit, table: TableAccess, rights: Writable) -> Settled
             return _refused("not_writable", f"Column {name} is the row's key.")
         column = columns.get(name)
         if column is None or not rights.may_write(table, column, right):
-            return _refused("not_writable", f"Column {name} is not to be written.")
+            return _refused(
+                "not_writable", f"Column {name[:_NAME_LENGTH]} is not to be written."
+            )
     return None
 
 

@@ -278,8 +278,16 @@ def _verdict(draft: Draft, reads: Reads) -> Verdict:
         id=stored.id,
         status=settled.status,
         outcome={name: value for name, value in outcome.items() if value is not None},
-        source_version=(draft.left_version or version) if draft.was_sent else None,
+        source_version=_own_version(draft, version),
     )
+
+
+def _own_version(draft: Draft, version: str | None) -> str | None:
+    """The version that the edit has left. A row that does not tell whether it was
+    edited bears somebody else's."""
+    if not draft.was_sent or draft.is_uncertain:
+        return None
+    return draft.left_version or version
 
 
 def _version(draft: Draft, reads: Reads) -> str | None:

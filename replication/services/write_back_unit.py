@@ -19,6 +19,7 @@ from replication.domain.writing_back import Send, Settled
 from replication.odata.errors import UnknownOutcomeError
 from replication.odata.measured import SourceShutError
 from replication.odata.writing import (
+    EditFailedError,
     Marker,
     MarkerExistsError,
     MarkerRefusedError,
@@ -28,11 +29,22 @@ from replication.odata.writing import (
     WriteRefusedError,
 )
 from replication.services import write_back_doubts as doubts
-from replication.services.write_back_decisions import Decider, Known, Step
-from replication.services.write_back_plan import GROUP_FAILED, NO_FILES, VOID, Edit
+from replication.services.write_back_decisions import (
+    Decider,
+    Known,
+    Step,
+    attempt_of,
+    first_failure,
+)
+from replication.services.write_back_plan import (
+    GROUP_FAILED,
+    NOBODY,
+    VOID,
+    Edit,
+)
 from replication.services.write_back_run import Draft, Found, Run
 from replication.staging import write_backs
-from replication.staging.write_backs import Attempt, Pages
+from replication.staging.write_backs import Pages
 
 # How often a row that keeps changing under our hands is decided on anew.
 _DECISIONS = 5
@@ -78,6 +90,11 @@ class Unit:
         except SourceShutError as error:
             self._put_off(error, is_unknown=self._is_repeated, counts=False)
             raise
+        except EditFailedError as error:
+            attempts = self._edits[0].stored.attempts + 1
+            if attempts >= upload_order.HOPELESS_AFTER:
+                return self._given_up(attempts)
+            self._put_off(error, is_unknown=self._is_repeated)
         except TransientError as error:
             self._put_off(error, is_unknown=self._is_repeated)
         except MisconfiguredError as error:
@@ -91,8 +108,8 @@ class Unit:
             return [self._parked(edit, blocked_by) for edit in self._edits]
         if self._edits[0].stored.op == "void" and len(self._edits) == 1:
             return [self._draft(self._edits[0], VOID)]
-        if any(edit.stored.op == "file" for edit in self._edits):
-            return self._rejected(0, NO_FILES, is_read_again=False)
+        if self._writer.impersonates and self._caller is None:
+            return self._rejected(0, NOBODY, is_read_again=False)
         if any(edit.stored.sent_at is not None for edit in self._edits):
             found = self._found_out()
             if found is not None:
@@ -129,11 +146,14 @@ class Unit:
             ]
         attempts = self._edits[0].stored.attempts
         if attempts >= upload_order.HOPELESS_AFTER:
-            message = f"The source failed {attempts} times at this edit."
-            return self._rejected(
-                0, Settled(status="rejected", reason="other", message=message)
-            )
+            return self._given_up(attempts)
         return None
+
+    def _given_up(self, attempts: int) -> list[Draft]:
+        message = f"The source failed {attempts} times at this edit."
+        return self._rejected(
+            0, Settled(status="rejected", reason="other", message=message)
+        )
 
     # Sending.
 
@@ -150,7 +170,7 @@ class Unit:
 
     def _without_sending(self, steps: Sequence[Step]) -> list[Draft] | None:
         """Outcomes that need no write, None if there is something to be sent."""
-        failing = _first_failure(steps)
+        failing = first_failure(steps)
         if failing is not None:
             if steps[failing].found is not None and self._was_done_before():
                 return self._done_before()
@@ -206,7 +226,7 @@ class Unit:
 
     def _begin(self, steps: Sequence[Step]) -> Pages | None:
         attempts = {
-            edit.stored.sequence: _attempt_of(step, is_marked=self.is_marked)
+            edit.stored.sequence: attempt_of(step, is_marked=self.is_marked)
             for edit, step in zip(self._edits, steps, strict=True)
         }
         # Where writes are answered with the row, what is committed since counts.
@@ -369,26 +389,3 @@ class Unit:
             counts=counts or not self._has_begun,
         )
         self._run.note_wait(delay)
-
-
-def _first_failure(steps: Sequence[Step]) -> int | None:
-    """The first edit of a unit that will not be done; of a group, also if only a part
-    of it would be."""
-    for number, step in enumerate(steps):
-        is_partly_done = isinstance(step.decision, Send) and len(steps) == 1
-        if step.settled.status != "applied" and not is_partly_done:
-            return number
-    return None
-
-
-def _attempt_of(step: Step, *, is_marked: bool) -> Attempt:
-    decision = step.decision
-    if not isinstance(decision, Send):
-        return Attempt(is_marked=is_marked)
-    return Attempt(
-        if_match=step.write.if_match,
-        values=dict(step.write.values) if decision.merged else None,
-        merged=decision.merged,
-        lost=decision.lost,
-        is_marked=is_marked,
-    )

@@ -267,9 +267,14 @@ def is_untold(device_id: sql.Composable, told: sql.Composable) -> sql.Composed:
 
 
 def through(device_id: sql.Composable) -> sql.Composed:
-    """An expression: up to which sequence nothing of the device waits."""
+    """An expression: up to which sequence nothing of the device waits.
+
+    What waits again, after the device had heard what became of it, does not count: its
+    new outcome comes later, and says nothing of those behind it.
+    """
     return sql.SQL(
-        "coalesce((SELECT m.sequence FROM sync.mutation m WHERE m.device_id = {0}"
+        "coalesce((SELECT m.sequence FROM sync.mutation m"
+        " WHERE m.device_id = {0} AND m.delivered_at IS NULL"
         " AND m.status = 'accepted' ORDER BY m.sequence LIMIT 1),"
         " (SELECT d.next_sequence FROM sync.device d WHERE d.device_id = {0}), 1) - 1"
     ).format(device_id)

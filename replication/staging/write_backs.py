@@ -23,6 +23,7 @@ from replication.staging.registry import FencedError
 # By table: when its last page was committed, as PostgreSQL writes it.
 Pages = dict[str, str | None]
 _LONGEST_ERROR = 500
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,15 +191,18 @@ def history(
     device_id: UUID,
     row_keys: Collection[str],
     *,
+    before: int,
     accepted_at: datetime,
 ) -> History:
     """What became of the device's edits of rows with these keys.
 
-    Failures that the device had heard of before `accepted_at` are left out.
+    Failures that the device had heard of before `accepted_at` are left out. `before`:
+    only edits of earlier sequences have left a version that counts as the device's own,
+    for what an operator tries again may be older than what was done since.
     """
     keys = list(row_keys)
     failed = conn.execute(_FAILED, (device_id, keys, accepted_at)).fetchall()
-    versions = conn.execute(_VERSIONS, (device_id, keys)).fetchall()
+    versions = conn.execute(_VERSIONS, (device_id, keys, before)).fetchall()
     return History(
         failed=tuple(
             Failed(
@@ -229,7 +233,8 @@ ORDER BY sequence
 _VERSIONS = """
 SELECT DISTINCT ON ("table", row_key) "table", row_key, source_version, user_id
 FROM sync.mutation
-WHERE device_id = %s AND row_key = ANY(%s) AND source_version IS NOT NULL
+WHERE device_id = %s AND row_key = ANY(%s) AND sequence < %s
+  AND source_version IS NOT NULL
 ORDER BY "table", row_key, sequence DESC
 """
 
@@ -254,9 +259,7 @@ def begin_attempt(
         {
             "epoch": epoch,
             "sequences": list(attempts),
-            "attempts": [
-                msgspec.json.encode(one).decode() for one in attempts.values()
-            ],
+            "attempts": [_encoder.encode(one).decode() for one in attempts.values()],
             "device": device_id,
             "tables": list(tables),
         },
@@ -378,7 +381,7 @@ def release(
     """Let mutations go on that waited behind these; say how many."""
     released = conn.execute(
         "UPDATE sync.mutation SET status = 'accepted', outcome = NULL,"
-        " delivered_at = NULL, next_try_at = NULL, last_error = NULL"
+        " next_try_at = NULL, last_error = NULL"
         " WHERE device_id = %s AND status = 'parked'"
         " AND (outcome->>'blocked_by')::uuid = ANY(%s)",
         (device_id, list(blocked_by)),

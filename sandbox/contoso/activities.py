@@ -209,6 +209,7 @@ def _annotation() -> Table:
             c.text("filename", 255),
             c.integer("filesize", settable=False),
             c.text("mimetype", 256),
+            c.text("documentbody", 1_073_741_823),
             c.text("langid", 2),
             c.entity_name("objecttypecode", settable=False),
             c.lookup_of_many(

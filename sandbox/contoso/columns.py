@@ -119,6 +119,19 @@ def lookup_of_many(
     )
 
 
+def file(name: str) -> Column:
+    """A column with a file; its value is the file's id."""
+    return _column(name, "File", settable=False)
+
+
+def image(name: str) -> tuple[Column, ...]:
+    """A column with an image, and what tells of it; the id stands on its own."""
+    return (
+        _column(name, "Image", settable=False),
+        _column(f"{name}_timestamp", "BigInt", settable=False),
+    )
+
+
 def entity_name(name: str, **more: object) -> Column:
     return _column(name, "EntityName", max_length=64, **more)
 

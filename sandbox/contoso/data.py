@@ -18,7 +18,7 @@ DEFAULT_SCALE = 28_000
 DEFAULT_SEED = 1
 _FIRST_VERSION = 1_000_000
 # Rises with what the file holds; a file of another form is made anew.
-_FORM = "3"
+_FORM = "4"
 
 
 class OtherDataError(Exception):

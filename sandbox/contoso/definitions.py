@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sandbox.contoso.organization import privilege_id
-from sandbox.contoso.schema import CHOICE_TYPES, Column, Table, identify
+from sandbox.contoso.schema import CHOICE_TYPES, FILE_TYPES, Column, Table, identify
 
 Definition = dict[str, object]
 
@@ -13,7 +13,7 @@ VERBS = ("Create", "Read", "Write", "Delete", "Assign", "Share", "Append", "Appe
 _LANGUAGE = 1033
 _KINDS = {"Virtual": "AttributeMetadata"}
 # Types that `AttributeType` does not know, only `AttributeTypeName` does.
-_OWN_NAMES = {"MultiSelectPicklist": "Virtual"}
+_OWN_NAMES = dict.fromkeys(("MultiSelectPicklist", *FILE_TYPES), "Virtual")
 _WITH_OPTIONS = CHOICE_TYPES | {"Boolean", "MultiSelectPicklist"}
 
 
@@ -115,7 +115,8 @@ def _column(table: Table, column: Column) -> Definition:
         "AttributeOf": None,
         "IsValidForRead": True,
         "IsValidForCreate": column.settable,
-        "IsValidForUpdate": column.settable and column.name != table.key,
+        "IsValidForUpdate": column.type in FILE_TYPES
+        or (column.settable and column.name != table.key),
         "IsValidODataAttribute": True,
         "IsLogical": False,
         "IsPrimaryId": column.name == table.key,

@@ -12,7 +12,7 @@ from uuid import uuid4
 import msgspec
 from werkzeug.wrappers import Response
 
-from sandbox.contoso import paging, role_privileges, security
+from sandbox.contoso import note_messages, paging, role_privileges, security
 from sandbox.contoso.addresses import find_by, read_key, resolve, split_key
 from sandbox.contoso.definitions import column_definitions, table_definition
 from sandbox.contoso.errors import WebApiError, bad_payload, bad_query, no_such_row
@@ -360,4 +360,5 @@ _ACTIONS: Mapping[str, Action] = {
     "GrantAccess": _share,
     "ModifyAccess": _share,
     "RevokeAccess": _share,
+    **note_messages.ACTIONS,
 }

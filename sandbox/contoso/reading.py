@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from werkzeug.wrappers import Response
 
-from sandbox.contoso import column_rights, paging, security, tracking
+from sandbox.contoso import column_rights, files, paging, security, tracking
 from sandbox.contoso.errors import WebApiError, bad_query, no_such_resource
 from sandbox.contoso.filters import EVERYTHING, Condition, order, where
 from sandbox.contoso.following import Expanding, row_at, way_from
@@ -21,7 +21,7 @@ from sandbox.contoso.preferences import (
     TOTAL_EXCEEDED,
 )
 from sandbox.contoso.requests import Call, json_response, no_content
-from sandbox.contoso.schema import ETAG, Schema, Table
+from sandbox.contoso.schema import ETAG, FILE_TYPES, Schema, Table
 from sandbox.contoso.shaping import Shape, labelled, shape_of, shaped
 from sandbox.contoso.store import Row, decode, encode
 
@@ -64,6 +64,10 @@ class Reading:
         name, value = segments[0], row[segments[0]]
         if len(segments) > 1 and segments[1:] != ["$value"]:
             raise no_such_resource(segments[1])
+        if len(segments) > 1 and table.by_wire[name].type in FILE_TYPES:
+            return files.download(
+                self.connection, self.call, table=table, row=row, name=name
+            )
         if value is None:
             return no_content()
         if len(segments) > 1:

@@ -12,6 +12,7 @@ from functools import cached_property
 from hashlib import sha1
 
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
+FILE_TYPES = frozenset({"File", "Image"})
 CHOICE_TYPES = frozenset({"Picklist", "State", "Status"})
 LOOKUP_NOTE = "@Microsoft.Dynamics.CRM.lookuplogicalname"
 ETAG = "@odata.etag"
@@ -32,6 +33,8 @@ _EDM = {
     "Boolean": "Edm.Boolean",
     "DateTime": "Edm.DateTimeOffset",
     "MultiSelectPicklist": "Edm.String",
+    "File": "Edm.Guid",
+    "Image": "Edm.Binary",
 }
 
 # What becomes of a row when the row that its lookup points to is deleted.

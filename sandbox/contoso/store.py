@@ -35,6 +35,11 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS deleted (
     table_name TEXT NOT NULL, version INTEGER NOT NULL, id TEXT NOT NULL,
     PRIMARY KEY (table_name, version)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    table_name TEXT NOT NULL, id TEXT NOT NULL, column_name TEXT NOT NULL,
+    name TEXT NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY (table_name, id, column_name));
+CREATE TABLE IF NOT EXISTS file_uploads (token TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
 
 

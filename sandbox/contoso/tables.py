@@ -89,6 +89,8 @@ def _account() -> Table:
             c.lookup("preferredsystemuserid", "systemuser", "system_user_accounts"),
             *c.currency("account"),
             c.guid("entityimageid"),
+            *c.image("entityimage"),
+            c.file("contract"),
             c.moment("lastonholdtime"),
             c.integer("onholdtime", -2147483648, 2147483647, settable=False),
             c.state(),

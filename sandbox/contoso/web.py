@@ -225,6 +225,8 @@ class WebApi:
         if len(below) == 2 and below[1] == "$ref":
             return writing.reference(table, key, below[0])
         if len(below) == 1:
+            if method == "PATCH":
+                return writing.set_file(table, key, below[0])
             if method in {"PUT", "DELETE"}:
                 return writing.set_property(table, key, below[0])
             return self._create_below(call, writing, table, below[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from sandbox.contoso import column_rights, objections, security
+from sandbox.contoso import column_rights, files, objections, security
 from sandbox.contoso.addresses import Key, find_by, read_key, resolve, split_key
 from sandbox.contoso.errors import (
     DUPLICATE_KEY,
@@ -20,7 +20,7 @@ from sandbox.contoso.errors import (
 )
 from sandbox.contoso.reading import Reading
 from sandbox.contoso.requests import Call, no_content
-from sandbox.contoso.schema import ETAG, Table
+from sandbox.contoso.schema import ETAG, FILE_TYPES, Table
 from sandbox.contoso.store import Row, find
 from sandbox.contoso.values import BIND
 from sandbox.contoso.writes import Edit
@@ -85,6 +85,18 @@ class Writing:
         self._insist_on_version(row, self.call.request.headers.get("If-Match"))
         self.updated(table, row, {name: value})
         return no_content()
+
+    def set_file(self, table: Table, key: Key, name: str) -> Response:
+        """PATCH `accounts(id)/contract` brings a file, whole or a block of it."""
+        column = table.by_name.get(name)
+        if column is None or column.type not in FILE_TYPES:
+            raise no_such_property(name, type_name=table.name)
+        row = self._row(table, key)
+        self._insist_on_version(row, self.call.request.headers.get("If-Match"))
+        self._insist_on_reach(table, row, "Write")
+        self._insist_on_columns(table, {column.wire: ""}, "canupdate")
+        self._insist_on_no_objection(table, "update", row)
+        return files.upload(self.edit, self.call, table=table, row=row, column=column)
 
     def reference(self, table: Table, key: Key, property_name: str) -> Response:
         """POST, PUT or DELETE `…/property/$ref`, or `…/property(id)/$ref`."""

@@ -186,7 +186,10 @@ class Device:
         place = FilePlace(table, key, column)
         url = f"/sync/v1/orgs/{self.org}/{place.path}"
         with self._obeying_wipes():
-            etag = FileDownload(self.endpoint, url, target).run()
+            download = FileDownload(
+                self.endpoint, url, target, device_id=self.device_id
+            )
+            etag = download.run()
         if etag:
             with self.store.database.transaction() as connection:
                 file_store.note_etag(connection, table, key, column, etag=etag)

@@ -127,7 +127,10 @@ def cover_what_came(connection: sqlite3.Connection) -> None:
 
 def last_accepted(connection: sqlite3.Connection) -> Edit | None:
     """Return the newest edit of which the service should know without more ado."""
-    newest = "SELECT max(sequence) FROM waystation_edits WHERE status = 'accepted'"
+    newest = (
+        "SELECT max(sequence) FROM waystation_edits"
+        " WHERE status IN ('accepted', 'applied')"
+    )
     return next(iter(edits(connection, f"sequence = ({newest})")), None)
 
 

@@ -38,8 +38,11 @@ class FilePlace:
 
 
 class FileDownload:
-    def __init__(self, endpoint: Endpoint, url: str, target: Path) -> None:
+    def __init__(
+        self, endpoint: Endpoint, url: str, target: Path, *, device_id: str
+    ) -> None:
         self._endpoint = endpoint
+        self._params = {"device": device_id}
         self._url = url
         self._target = target
         self._part = target.with_name(f"{target.name}.part")
@@ -68,7 +71,7 @@ class FileDownload:
         if held and etag:
             # One byte more than needed: to ask for nothing would be refused.
             headers |= {"Range": f"bytes={held - 1}-", "If-Range": etag}
-        call = Call(method="GET", path=self._url, headers=headers)
+        call = Call(method="GET", path=self._url, params=self._params, headers=headers)
         with self._endpoint.open(call) as response:
             start = self._start(response, asked=held - 1)
             with self._part.open("r+b" if start else "wb") as file:

@@ -25,10 +25,13 @@ _HELD = re.compile(r"bytes=0-([0-9]{1,18})")
 
 
 class FileUpload:
-    def __init__(self, store: Store, endpoint: Endpoint, path: str) -> None:
+    def __init__(
+        self, store: Store, endpoint: Endpoint, path: str, *, device_id: str
+    ) -> None:
         self._store = store
         self._endpoint = endpoint
         self._path = path
+        self._params = {"device": device_id}
 
     def send(self, edit: Edit, *, progress: Callable[[], None]) -> Outcome:
         """Send what the service does not hold yet; return that it accepted the file.
@@ -59,6 +62,7 @@ class FileUpload:
         call = Call(
             method="PUT",
             path=f"{self._path}/{_place(edit)}",
+            params=self._params,
             content=content,
             headers={**_headers(edit), **_range(at, len(content), size)},
         )

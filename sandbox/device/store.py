@@ -25,6 +25,13 @@ from sandbox.device.results import ApplyResult, Request
 Document = Mapping[str, object]
 OWNER_NAMES = ("organization", "device", "user", "user_name")
 NO_TABLES = Model("", {})
+_OF_A_HISTORY = (
+    "checkpoint",
+    "snapshot",
+    "complete",
+    "through_mutation",
+    "unasked_start",
+)
 
 
 class Store:
@@ -93,6 +100,23 @@ class Store:
     def snapshot(self) -> str | None:
         """The name of the first download that has not been completed."""
         return self._database.value("snapshot")
+
+    @property
+    def unasked_start(self) -> str | None:
+        """The checkpoint of a new start after which nobody asked what became of edits.
+
+        Without a checkpoint nothing tells whether the service, when it accepted an
+        edit, had the history that these rows are of.
+        """
+        return self._database.value("unasked_start")
+
+    def note_asked(self, start: str | None) -> None:
+        """The service was asked after that new start; another may have come since.
+
+        To be called inside a transaction.
+        """
+        if self.unasked_start == start:
+            self._database.put("unasked_start", None)
 
     @property
     def is_complete(self) -> bool:
@@ -169,7 +193,7 @@ class Store:
         """
         with self._database.transaction() as connection:
             edit_queue.restart(connection)
-            for name in ("checkpoint", "snapshot", "complete", "through_mutation"):
+            for name in _OF_A_HISTORY:
                 self._database.put(name, None)
 
     def want_reset(self, tables: Iterable[str]) -> None:
@@ -260,6 +284,8 @@ class Store:
             if name is not None and name != self.snapshot:
                 applying.begin_marks(connection)
                 self._database.put("snapshot", name)
+            if at is None:
+                self._database.put("unasked_start", end.checkpoint)
             received, deleted = applying.write(connection, offered, chunk)
             self._database.put("complete", None)
             swept = 0

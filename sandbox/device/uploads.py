@@ -57,7 +57,7 @@ class Upload:
         :raises UnavailableError: the retries are used up; nothing is lost.
         :raises RefusedError: the service takes nothing of this device.
         """
-        if self._next_run():
+        if self._next_run() or self._store.unasked_start:
             self._patiently(self._insist_on_memory)
         while self._next_run():
             self._patiently(self._send_some)
@@ -94,7 +94,9 @@ class Upload:
 
     def _sent(self, batch: Sequence[Edit]) -> list[Outcome]:
         if batch[0].op == "file":
-            upload = FileUpload(self._store, self._endpoint, self._path)
+            upload = FileUpload(
+                self._store, self._endpoint, self._path, device_id=self._device_id
+            )
             return [upload.send(batch[0], progress=self._patience.renew)]
         call = Call(
             method="POST",
@@ -113,14 +115,15 @@ class Upload:
         A service that was restored from a backup takes any sequence first. What it
         has forgotten must go before what was made later.
         """
+        start = self._store.unasked_start
         last = edit_queue.last_accepted(self._store.connection)
-        if last is None:
-            return
-        outcomes = self._outcomes_from(last)
-        self._record(outcomes)
-        if last.id not in {outcome.id for outcome in outcomes}:
-            with self._store.database.transaction() as connection:
+        outcomes = [] if last is None else self._outcomes_from(last)
+        known = {outcome.id for outcome in outcomes}
+        with self._store.database.transaction() as connection:
+            edit_queue.record(connection, outcomes)
+            if last is not None and last.id not in known:
                 edit_queue.restart(connection)
+            self._store.note_asked(start)
 
     def _settle(self, batch: Sequence[Edit], error: RefusedError) -> None:
         """Find out why these were refused, and go on.

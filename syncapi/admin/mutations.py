@@ -75,20 +75,28 @@ def acted(request: HttpRequest, organization: Organization) -> HttpResponseRedir
     """Do what the operator asked for, and go back to the page."""
     if not request.user.has_perm("provisioning.change_workitem"):
         raise PermissionDenied
-    mutation = request.POST.get("mutation", "")
+    mutation, device = (request.POST.get(name, "") for name in ("mutation", "device"))
     if is_guid(mutation):
+        device_id = UUID(device) if is_guid(device) else None
         try:
-            _act(request, organization, mutation)
+            _act(request, organization, UUID(mutation), device_id=device_id)
         except SyncError as error:
             messages.warning(request, str(error))
     return HttpResponseRedirect(page_of(organization))
 
 
-def _act(request: HttpRequest, organization: Organization, mutation: str) -> None:
+def _act(
+    request: HttpRequest,
+    organization: Organization,
+    mutation_id: UUID,
+    *,
+    device_id: UUID | None,
+) -> None:
     operator = request.user.get_username()
-    mutation_id = UUID(mutation)
     if request.POST.get("verb") == "discard":
-        upload_verbs.discard(organization.pk, mutation_id, operator=operator)
+        upload_verbs.discard(
+            organization.pk, mutation_id, operator=operator, device_id=device_id
+        )
         messages.success(request, _("The edit was discarded."))
         return
     values = None
@@ -100,6 +108,7 @@ def _act(request: HttpRequest, organization: Organization, mutation: str) -> Non
         organization.pk,
         mutation_id,
         operator=operator,
+        device_id=device_id,
         values=values,
         onto_present="onto_present" in request.POST,
     )

@@ -105,7 +105,11 @@ class MutationVerb(OperatorView):
 
     @extend_schema(
         operation_id="mutation_verb",
-        parameters=[described.ORGANIZATION, described.verb(VERBS)],
+        parameters=[
+            described.ORGANIZATION,
+            described.verb(VERBS),
+            OpenApiParameter("device", UUID),
+        ],
         request=RetryBody,
         responses={204: None},
     )
@@ -113,14 +117,18 @@ class MutationVerb(OperatorView):
         if verb not in VERBS:
             raise Http404
         organization, operator = named(org), operator_of(request)
+        device_id = _device_named(request)
         if verb == "discard":
-            upload_verbs.discard(organization.pk, mutation, operator=operator)
+            upload_verbs.discard(
+                organization.pk, mutation, operator=operator, device_id=device_id
+            )
         else:
             values, onto_present = _retried(request.data)
             upload_verbs.retry(
                 organization.pk,
                 mutation,
                 operator=operator,
+                device_id=device_id,
                 values=values,
                 onto_present=onto_present,
             )
@@ -155,6 +163,13 @@ def _asked(request: Request) -> tuple[Filter, bool]:
 def _position(text: str) -> tuple[UUID, int]:
     device, _, sequence = text.partition(":")
     return guid(device, member="after"), paging.number(sequence)
+
+
+def _device_named(request: Request) -> UUID | None:
+    """Whose edit is meant, where several devices have sent one with this id."""
+    query = parameters_of(request.META["QUERY_STRING"], allowed=frozenset({"device"}))
+    device = query.get("device")
+    return None if device is None else guid(device, member="device")
 
 
 def _retried(document: object) -> tuple[dict[str, Any] | None, bool]:

@@ -29,6 +29,16 @@ class UnknownDeviceError(RejectedError):
     code = "unknown_device"
 
 
+class SeveralDevicesError(RejectedError):
+    """The user has several devices; the request has to name its own."""
+
+    code = "malformed"
+
+    def __init__(self) -> None:
+        super().__init__("device: must be named")
+        self.errors = ({"member": "device", "message": "must be named"},)
+
+
 class DeviceRevokedError(RejectedError):
     """The operator revoked the device; `wipe` orders it to delete its data."""
 
@@ -137,6 +147,26 @@ def held_by(organization_id: UUID, *, device_id: UUID, object_id: UUID) -> Devic
     if facts.state != Device.State.ACTIVE:
         raise UnknownDeviceError("The device signed off; it must register again.")
     return facts
+
+
+def sole(organization_id: UUID, *, object_id: UUID) -> DeviceFacts:
+    """Return the user's active device, if there is one and no other.
+
+    :raises UnknownDeviceError: he has none.
+    :raises DeviceRevokedError: he has none, because the operator revoked it.
+    :raises SeveralDevicesError: he has several.
+    """
+    mine = Device.objects.filter(
+        organization_id=organization_id, user_object_id=object_id
+    ).exclude(state=Device.State.SIGNED_OFF)
+    found = list(mine.order_by("state", "pk")[:3])
+    active = [device for device in found if device.state == Device.State.ACTIVE]
+    if len(active) > 1:
+        raise SeveralDevicesError
+    for device in active or found:
+        _insist_on_permission(device)
+        return _facts_of(device)
+    raise UnknownDeviceError("There is no such device.")
 
 
 def sign_off(organization_id: UUID, *, device_id: UUID, object_id: UUID) -> None:

@@ -11,14 +11,12 @@ from replication.domain.mutations import Upload
 from replication.services.serving import (
     MUTATIONS_PER_REQUEST,
     REQUEST_BYTES,
-    Uploader,
 )
 from syncapi import parsing
-from syncapi.callers import Caller, device_of, served_caller_of
+from syncapi.callers import Caller, device_of, served_caller_of, uploader_of
 from syncapi.engine import Engine
 from syncapi.parsing import MalformedError, TooLargeError
 from syncapi.services import devices
-from syncapi.services.devices import DeviceFacts
 from syncapi.views.answers import insist_on_method, private
 
 PARAMETERS = frozenset({"device", "after"})
@@ -42,7 +40,7 @@ def _accept(request: HttpRequest, caller: Caller, *, engine: Engine) -> HttpResp
 
     outcomes = engine.accept(
         caller.organization.id,
-        uploader=_uploader(caller, device),
+        uploader=uploader_of(caller, device),
         sent=upload.mutations,
     )
 
@@ -77,18 +75,6 @@ def _upload(request: HttpRequest) -> Upload:
         message = f"A request may have {MUTATIONS_PER_REQUEST} mutations."
         raise TooLargeError(message)
     return upload
-
-
-def _uploader(caller: Caller, device: DeviceFacts) -> Uploader:
-    principal = caller.principal
-    return Uploader(
-        device_id=device.device_id,
-        user_id=device.user_id,
-        # Only where the source has users it can be asked to act for one.
-        object_id=None if principal.told else principal.object_id,
-        user_name=device.user_name,
-        token_id=principal.token_id or None,
-    )
 
 
 def _answered(outcomes: bytes) -> HttpResponse:

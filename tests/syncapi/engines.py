@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from replication.domain.mutations import Mutation
 from replication.services.serving import (
+    Accepted,
     Begin,
     ChangesRequest,
     Checkpoint,
     CheckpointLine,
     ClientModel,
+    FileEdit,
+    Held,
     Message,
     NothingNew,
     OfflineNotAllowedError,
+    Piece,
     Rows,
+    Served,
     SignIn,
     SyncUser,
+    Unchanged,
     Uploader,
 )
 
@@ -39,6 +46,7 @@ class ScriptedEngine:
     asked: list[tuple[UUID, ChangesRequest]] = field(default_factory=list)
     waited: list[tuple[Checkpoint, float]] = field(default_factory=list)
     has_news: bool = False
+    file: Served | Unchanged | None = None
     accepted: list[tuple[Uploader, list[Mutation]]] = field(default_factory=list)
     was_closed: bool = False
 
@@ -78,6 +86,23 @@ class ScriptedEngine:
         self, organization_id: UUID, *, device_id: UUID, user_id: UUID, sequence: int
     ) -> bytes:
         return b""
+
+    def fetch_file(
+        self, organization_id: UUID, *, user_id: UUID, **asked: Any
+    ) -> Served | Unchanged:
+        if self.file is None:
+            raise OfflineNotAllowedError("No profile.")
+        return self.file
+
+    def take_file(
+        self,
+        organization_id: UUID,
+        *,
+        uploader: Uploader,
+        edit: FileEdit,
+        piece: Piece | None,
+    ) -> Held | Accepted:
+        return Held(0)
 
     def wait_for_news(
         self, organization_id: UUID, *, checkpoint: Checkpoint, seconds: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from replication.domain.same_values import same_value
@@ -20,6 +22,8 @@ from replication.domain.tables import ColumnType
         ("datetime", "2026-11-22T01:02:03.12Z", "2026-11-22T02:02:03.120+01:00"),
         ("choices", [2, 1], "1,2"),
         ("binary", "aGk=", "aGk"),
+        ("double", 0.1, Decimal("0.10")),
+        ("json", {"a": [0.1]}, {"a": [Decimal("0.1")]}),
         ("string", None, None),
     ],
 )
@@ -36,6 +40,8 @@ def test_they_are_the_same(kind, left, right):
         ("decimal", "nonsense", "12.5"),
         ("datetime", "2026-11-22T01:02:03.1Z", "2026-11-22T01:02:03.1000001Z"),
         ("choices", [1], [1, 2]),
+        ("choices", [Decimal("1E+999999999")], [1]),
+        ("json", {"a": Decimal("1E+400")}, {"a": 1}),
     ],
 )
 def test_they_are_not(kind, left, right):

@@ -90,6 +90,9 @@ class PlayedSource:
 
     # What `SourceWriter` has.
 
+    def other_table(self, _table: TableDef, relationship: str) -> str | None:
+        return "account" if relationship == "account_account" else None
+
     def may_mark(self, *, caller: UUID | None) -> bool:
         return self.has_markers
 

@@ -219,6 +219,7 @@ def test_members_that_are_not_known_are_refused_with_their_place(phone):
         {"mutations": [void(1) | {"op": "file"}]},
         {"mutations": [void(1) | {"sequence": 0}]},
         {"mutations": [void(1) | {"sequence": 2**63}]},
+        {"mutations": [void(1) | {"sequence": 2**63 - 1}]},
         {"mutations": [void(1) | {"id": "1"}]},
         {"mutations": [update(1, key="x\0")]},
         {"mutations": [update(1, key="x", table="x\0")]},
@@ -249,6 +250,24 @@ def test_the_limits_of_the_model_hold(phone):
     assert problem(too_many) == (413, "too_large")
     assert problem(phone.upload(large)) == (413, "too_large")
     assert len(phone.accepted(*(void(n) for n in range(1, most + 1)))) == most
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "9" * 5000])
+def test_a_number_beyond_all_measure_is_malformed(phone, number):
+    body = json.dumps(
+        {
+            "device": str(phone.device),
+            "mutations": [update(1, key=AIRPORT, values={"x": "?"})],
+        }
+    )
+
+    answer = phone.client.post(
+        f"{PATH}/mutations",
+        body.replace('"?"', number),
+        content_type="application/json",
+    )
+
+    assert problem(answer) == (400, "malformed")
 
 
 def test_a_coded_body_is_refused_as_such(phone):

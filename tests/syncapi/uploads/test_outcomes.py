@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from replication.domain.profiles import ProfileItem
-from replication.services import heads
+from replication.services import heads, upload_verbs
 from replication.staging import mutations
 from replication.visibility import outcomes
 from tests.replication.worlds import profile
@@ -54,6 +55,36 @@ def test_an_outcome_is_told_once(world, synced):
 
     assert synced.changes().outcomes
     assert synced.changes().status == 204
+
+
+def test_what_is_tried_again_says_nothing_of_those_behind_it(world, synced):
+    synced.accepted(update(1, key=AIRPORT), void(2))
+    decide(world, synced.device, 1, "rejected", reason="other")
+    decide(world, synced.device, 2)
+    synced.changes()
+    synced.changes()
+
+    upload_verbs.retry(world.id, UUID(update(1, key=AIRPORT)["id"]), operator="olga")
+    synced.accepted(void(3))
+    decide(world, synced.device, 3)
+    waits = synced.changes()
+    decide(world, synced.device, 1, version="8")
+    done = synced.changes()
+
+    assert waits.through == 3
+    assert [one["sequence"] for one in waits.outcomes] == [3]
+    assert [one["sequence"] for one in done.outcomes] == [1]
+    assert done.through == 3
+
+
+def test_what_is_tried_again_before_its_device_heard_of_it_waits(world, synced):
+    synced.accepted(update(1, key=AIRPORT), void(2))
+    decide(world, synced.device, 1, "rejected", reason="other")
+    decide(world, synced.device, 2)
+
+    upload_verbs.retry(world.id, UUID(update(1, key=AIRPORT)["id"]), operator="olga")
+
+    assert synced.changes().through == 0
 
 
 def test_an_answer_that_was_lost_is_told_again(world, synced):

@@ -48,6 +48,14 @@ def stored(world):
     return world.fetch("SELECT sequence, op FROM sync.mutation ORDER BY sequence")
 
 
+def forget_uploads(world):
+    """As after a restore from a backup that is older than all uploads."""
+    world.execute("DELETE FROM sync.mutation")
+    world.execute("UPDATE sync.device SET next_sequence = 1")
+    world.execute("UPDATE sync.clock SET epoch = gen_random_uuid()")
+    heads.drop_head(world.id)
+
+
 def test_edits_of_every_kind_are_accepted(world, device, editor):
     editor.update("account", AIRPORT, {"name": "Aerodrome"})
     made = editor.create("account", {"name": "Canal"})
@@ -128,10 +136,7 @@ def test_an_outcome_of_something_parked_names_what_it_waits_behind(
 def test_a_database_that_forgot_is_told_again(world, device, editor):
     first = editor.update("account", AIRPORT, {"name": "Aerodrome"})
     device.sync()
-    world.execute("DELETE FROM sync.mutation")
-    world.execute("UPDATE sync.device SET next_sequence = 1")
-    world.execute("UPDATE sync.clock SET epoch = gen_random_uuid()")
-    heads.drop_head(world.id)
+    forget_uploads(world)
     editor.update("account", AIRPORT, {"name": "Airfield"})
 
     device.sync()
@@ -140,6 +145,22 @@ def test_a_database_that_forgot_is_told_again(world, device, editor):
     assert world.values("SELECT id FROM sync.mutation WHERE sequence = 1") == [
         UUID(first.id)
     ]
+
+
+def test_a_database_that_forgot_is_told_again_by_a_device_without_a_checkpoint(
+    world, device, editor
+):
+    first = editor.update("account", AIRPORT, {"name": "Aerodrome"})
+    device.store.forget_checkpoint()
+    device.upload()
+    forget_uploads(world)
+
+    device.sync()
+
+    assert world.values("SELECT id FROM sync.mutation") == [UUID(first.id)]
+    decide(world, DEVICE, 1, version="9")
+    device.sync()
+    assert editor.edits() == []
 
 
 def test_sequences_that_the_service_misses_are_filled_with_voids(world, device, editor):

@@ -17,6 +17,7 @@ from replication.odata.errors import (
     UnknownOutcomeError,
 )
 from replication.odata.write_errors import (
+    EditFailedError,
     PreconditionFailedError,
     WriteRefusedError,
     failure_of_write,
@@ -137,6 +138,11 @@ def test_after_a_failure_of_the_server_nobody_knows(status, kind) -> None:
     assert isinstance(alone, UnknownOutcomeError)
     assert isinstance(alone.reason, kind)
     assert isinstance(undone, kind)
+
+
+def test_a_change_set_says_at_which_edit_the_source_breaks_down() -> None:
+    assert isinstance(meaning(500, in_change_set=True), EditFailedError)
+    assert not isinstance(meaning(503, in_change_set=True), EditFailedError)
 
 
 def test_an_answer_that_is_none_leaves_the_outcome_open() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
@@ -26,6 +28,8 @@ def wire(kind: ColumnType, value: object, *, is_dataverse: bool = True) -> str:
         ("int", -2147483648, "-2147483648"),
         ("double", 0.1, "0.1"),
         ("double", "-INF", '"-INF"'),
+        ("double", Decimal("1.50"), "1.50"),
+        ("double", Decimal("-2E+300"), "-2E+300"),
         ("bool", False, "false"),
         ("string", "", '""'),
         ("string", 'Łódź \U0001f6a2 "\\\n', '"Łódź \U0001f6a2 \\"\\\\\\n"'),
@@ -66,6 +70,7 @@ def test_other_services_take_binary_in_the_alphabet_for_addresses() -> None:
         ("int", True),
         ("int", "1"),
         ("double", "1"),
+        ("double", Decimal("1E+400")),
         ("bool", 0),
         ("string", 1),
         ("guid", "nobody"),
