@@ -35,7 +35,7 @@ _lock = threading.RLock()
 class KeptSource(PlayedSource):
     """A source whose rows, markers and journal stand in a file."""
 
-    def __init__(self, path: Path, fake: FakeDataverse | None = None, **how: bool):
+    def __init__(self, path: Path, fake: FakeDataverse | None = None, **how: Any):
         super().__init__(fake or FakeDataverse(()), **how)
         self._path = path
         if fake is not None:

@@ -12,11 +12,13 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from replication.domain.tables import ColumnDef, ColumnType, TableDef
 from replication.domain.upload_order import HOPELESS_AFTER
 from replication.odata.writing import EditFailedError, WriteRefusedError
 from replication.services import upload_oversight, upload_verbs
 from replication.services.upload_oversight import Filter
 from replication.services.upload_verbs import MutationStateError
+from replication.services.write_back_plan import is_key_of
 from tests.replication.write_back.played import Uploading
 from tests.staged import guid
 
@@ -223,3 +225,29 @@ def test_lists_of_edits_page_as_before(world: Uploading, device: UUID) -> None:
     (line,) = upload_oversight.mutations(world.id, Filter())
 
     assert (line.columns, line.values, line.may_discard) == (["revenue"], None, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "is_one"),
+    [
+        ("int", 7, True),
+        ("int", "1 or 1 eq 1", False),
+        ("int", "abc", False),
+        ("bigint", "7", True),
+        ("bigint", "7 or true", False),
+        ("string", "1' or 1 eq 1", True),
+        ("string", 7, False),
+        ("guid", ROW, True),
+        ("guid", ROW + " or true", False),
+        ("guid", None, False),
+        ("datetime", "2026-11-22T00:00:00Z or true", False),
+    ],
+)
+def test_only_values_of_its_columns_are_a_key(
+    kind: str, key: object, is_one: bool
+) -> None:
+    column = ColumnDef(name="id", type=ColumnType(kind), source_name="Id")
+    lines = TableDef(name="lines", entity_set="Lines", key=("id",), columns=(column,))
+
+    assert is_key_of(lines, (key,)) is is_one
+    assert not is_key_of(lines, (key, key))

@@ -104,6 +104,7 @@ def test_a_refused_credential_halts_the_item_with_the_reason(world, source, devi
 def test_a_worker_that_lost_its_lease_says_nothing_of_the_item(world, source, device):
     world.edit("Airport", device=device, revenue=2)
     held = leases.claim(lease=factories.LEASE, only=world.item.pk)
+    assert held is not None
     world.execute("UPDATE sync.write_back SET fencing_epoch = 1000")
     WorkItem.objects.filter(pk=world.item.pk).update(epoch=1000)
 
