@@ -17,6 +17,7 @@ from replication.domain.tables import ColumnDef, TableDef
 from replication.domain.upload_order import Place, named_rows
 from replication.domain.writing_back import Intent, RowOp, Settled
 from replication.odata.values import GUID
+from replication.odata.wire_values import UnfitValueError, key_segment
 from replication.odata.writing import Write
 from replication.staging.write_backs import Stored
 from replication.visibility.access import TableAccess
@@ -166,7 +167,7 @@ def refusal(
     table = rights.table(stored.table)
     if table is None or not table.writable:
         return _table_refusal(stored.table, table)
-    if not _has_key(table.source.definition, edit):
+    if not is_key_of(table.source.definition, edit.key):
         return _refused("invalid", f"The key is none of {stored.table}.")
     if stored.op != "create" and stored.row is not None:
         staged = rights.row(stored.row)
@@ -191,12 +192,17 @@ def is_own(user_id: UUID, staged: StagedRow, own: tuple[str, UUID] | None) -> bo
     return staged.version in (None, own[0])
 
 
-def _has_key(table: TableDef, edit: Edit) -> bool:
-    if len(edit.key) != len(table.key):
+def is_key_of(table: TableDef, key: tuple[Any, ...]) -> bool:
+    """Whether a row may have this key.
+
+    Rows are read back by conditions that are made of their keys; what is no value of
+    its column could be any other condition.
+    """
+    try:
+        key_segment(table, key)
+    except UnfitValueError:
         return False
-    if not table.has_guid_key:
-        return all(part is not None for part in edit.key)
-    return isinstance(edit.key[0], str) and GUID.fullmatch(edit.key[0]) is not None
+    return True
 
 
 def _column_refusal(edit: Edit, table: TableAccess, rights: Writable) -> Settled | None:

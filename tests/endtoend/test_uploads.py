@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.device.editor import Editor
+from sandbox.device.editor import Editor, Link
 from sandbox.device.errors import OfflineNotAllowedError
 from tests.endtoend.conftest import ORGANIZATION
 from tests.project.processes import eventually
@@ -84,3 +84,26 @@ def test_an_edit_that_the_source_refuses_waits_for_the_user(device):
     assert editor.rows("task")[str(edit.key)]["subject"] == "x" * 10_000
     editor.undo(edit.number)
     assert str(edit.key) not in editor.rows("task")
+
+
+def test_rows_are_associated_and_parted(contoso, device):
+    editor = Editor(device.store)
+    account = editor.create("account", {"name": "Around"})
+    contact = editor.create("contact", {"lastname": "Within"})
+    pair = {
+        "table": "account",
+        "key": str(account.key),
+        "relationship": "contact_customer_accounts",
+        "other_key": str(contact.key),
+    }
+
+    def customer():
+        device.sync()
+        return device.store.rows("contact")[str(contact.key)]["parentcustomerid"]
+
+    editor.edit(Link(**pair))
+    eventually(lambda: is_settled(device))
+    eventually(lambda: customer() == account.key)
+    editor.edit(Link(**pair, is_removed=True))
+    eventually(lambda: is_settled(device))
+    eventually(lambda: customer() is None)
