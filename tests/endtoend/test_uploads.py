@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sandbox.device.editor import Editor, Link
@@ -90,7 +92,7 @@ def test_rows_are_associated_and_parted(contoso, device):
     editor = Editor(device.store)
     account = editor.create("account", {"name": "Around"})
     contact = editor.create("contact", {"lastname": "Within"})
-    pair = {
+    pair: dict[str, Any] = {
         "table": "account",
         "key": str(account.key),
         "relationship": "contact_customer_accounts",

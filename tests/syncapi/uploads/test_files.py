@@ -11,12 +11,13 @@ import pytest
 from django.test import override_settings
 
 from provisioning.services import waiting_files
-from provisioning.services.waiting_files import WaitingFile
 from replication.domain.file_edits import LARGEST_FILE
+from replication.domain.profiles import ProfileItem
 from replication.domain.tables import FileDef
-from replication.services import file_uploads
+from replication.services import file_uploads, heads
 from replication.staging import registry
 from tests.fake_dataverse import ACCOUNT
+from tests.replication.worlds import profile
 from tests.staged import guid
 from tests.syncapi.uploads.deciding import decide
 from tests.syncapi.uploads.phone import PATH, void
@@ -33,8 +34,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def world(world):
-    """Accounts have a contract."""
-    known = replace(ACCOUNT, files=(FileDef(name="contract", kind="file"),))
+    """Accounts have a contract, and one that only some may see."""
+    known = replace(
+        ACCOUNT,
+        files=(
+            FileDef(name="contract", kind="file"),
+            FileDef(name="salary", kind="file", secured=True),
+        ),
+    )
     world.execute(
         "UPDATE sync.source SET definition = %s WHERE name = 'account'",
         registry.encode(known),
@@ -201,7 +208,10 @@ HUGE = LARGEST_FILE + 50 * 2**20
 MALFORMED, UNKNOWN = (400, "malformed"), (404, "not_found")
 TOO_LARGE = (413, "too_large")
 REFUSED = {
-    "50 MB too large": ({"place": f"bytes 0-9/{HUGE}", "content": b"0"}, TOO_LARGE),
+    "50 MB too large": (
+        {"place": f"bytes 0-9/{HUGE}", "content": SCAN[:10]},
+        TOO_LARGE,
+    ),
     "a question too large": ({"place": f"bytes */{HUGE}", "content": b""}, TOO_LARGE),
     "a range backwards": ({"place": "bytes 5-2/100"}, MALFORMED),
     "a range beyond its file": ({"place": "bytes 0-9/5"}, MALFORMED),
@@ -326,32 +336,36 @@ def test_an_organization_that_goes_takes_its_files_along(world, phone, folder):
     assert kept(folder) == []
 
 
+def get(phone, row, column="contract"):
+    path = f"{PATH}/files/account/{guid(row)}/{column}?device={phone.device}"
+    return phone.client.get(path)
+
+
 @pytest.fixture
-def place():
-    return WaitingFile(
-        organization_id=uuid4(), device_id=uuid4(), mutation_id=uuid4(), label="x"
+def own_rows(world):
+    world.put_in_effect(
+        profile(ProfileItem(table="account", records="filtered", owned_by_me=True))
     )
+    heads.drop_head(world.id)
 
 
-def test_a_file_for_which_the_disk_has_no_room_is_put_off(folder, place):
-    with pytest.raises(waiting_files.FolderFullError):
-        place.add(lambda size: bytes(size), at=0, length=2**60)
+def test_only_who_may_hold_the_row_may_have_its_file(world, phone_of, own_rows):
+    ada, grace = phone_of("Ada"), phone_of("Grace")
 
-    assert kept(folder) == []
-
-
-def test_a_file_is_not_written_by_two_requests_at_once(folder, place):
-    def meanwhile(size):
-        with pytest.raises(waiting_files.BusyError):
-            place.add(lambda _: b"other", at=0, length=5)
-        return SCAN[:size]
-
-    assert place.add(meanwhile, at=0, length=10) == 10
-    assert kept(folder) == [SCAN[:10]]
+    # Who may have it goes on to the source, which these tests do not have.
+    assert problem(get(ada, "Airport"))[0] == 503
+    assert problem(get(grace, "Airport")) == (404, "not_found")
+    assert problem(get(ada, "Nowhere")) == (404, "not_found")
 
 
-def test_a_piece_that_was_cut_is_kept_as_far_as_it_came(place):
-    pieces = [SCAN[:700], SCAN[700:900], b""]
+def test_a_file_in_a_column_that_is_not_granted_is_not_there(phone):
+    assert problem(get(phone, "Airport", "salary")) == (404, "not_found")
+    assert problem(get(phone, "Airport", "name")) == (404, "not_found")
 
-    assert place.add(lambda _: pieces.pop(0), at=0, length=SIZE) == 900
-    assert place.held == 900
+
+def test_the_model_tells_of_files_and_how_large_they_may_be(phone):
+    model = phone.client.get(f"{PATH}/model").json()
+
+    (account,) = [table for table in model["tables"] if table["name"] == "account"]
+    assert account["files"][0] == {"name": "contract", "kind": "file"}
+    assert model["limits"]["file_bytes"] == LARGEST_FILE
