@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,7 +21,7 @@ from replication.odata.errors import SourceUnavailableError, UnknownOutcomeError
 from replication.odata.files import Block, FileState
 from replication.odata.writing import PreconditionFailedError, WriteRefusedError
 from replication.staging import registry
-from tests.fake_dataverse import ACCOUNT
+from tests.fake_dataverse import ACCOUNT, FakeDataverse
 from tests.replication.worlds import profile
 from tests.staged import guid
 
@@ -33,11 +35,11 @@ AIRPORT = str(guid("Airport"))
 class PlayedFiles:
     """Files at the source; a row's version grows with its file."""
 
-    fake: object
-    held: dict = field(default_factory=dict)
-    sent: list = field(default_factory=list)
-    before: object = lambda: None
-    after: object = lambda: None
+    fake: FakeDataverse
+    held: dict[str, bytes] = field(default_factory=dict)
+    sent: list[Any] = field(default_factory=list)
+    before: Callable[[], object] = lambda: None
+    after: Callable[[], object] = lambda: None
 
     def look(self, place):
         row = self.fake.rows("account").get(place.key[0])
