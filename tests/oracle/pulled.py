@@ -182,11 +182,31 @@ class Pulled:
     def _end(self, table: str) -> None:
         met = self._met.pop(table)
         if table in self._reads_all:
-            self.rows[table] = {k: r for k, r in self.rows[table].items() if k in met}
+            there = {} if self._table(table).tracked else self._there_after_all(table)
+            self.rows[table] = {
+                key: there.get(key, row) if key not in met else row
+                for key, row in self.rows[table].items()
+                if key in met or key in there
+            }
         self.complete.add(table)
         self._running.discard(table)
         if self.is_current(table):
             self._compare(table)
+
+    def _there_after_all(self, table: str) -> dict[str, Row]:
+        """Without change tracking the source is asked for rows that a run did not meet:
+        they may have moved between pages, or come back with a restore."""
+        columns = [column.name for column in self._table(table).columns]
+        asked = {
+            key: {name: row.get(name) for name in columns}
+            for key, row in self._source.rows(table).items()
+        }
+        held = self.rows[table]
+        return {
+            key: row if is_storable(row) else held[key]
+            for key, row in asked.items()
+            if key in held
+        }
 
     def _compare(self, table: str) -> None:
         definition = self._table(table)
