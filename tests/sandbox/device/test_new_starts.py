@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sandbox.device.editor import Editor
+from sandbox.device.errors import UnavailableError
 from tests.sandbox.device.answers import ADA, EDSGER, GRACE, names
-from tests.sandbox.device.test_uploads import TABLET, sent, taken
+from tests.sandbox.device.scripted import Answer, json_answer
+from tests.sandbox.device.test_uploads import MUTATIONS, TABLET, sent, taken
 from tests.sandbox.device.upload_service import UploadService
+
+OUTCOMES = f"GET {MUTATIONS}"
 
 
 @pytest.fixture
@@ -71,6 +75,70 @@ def test_what_a_restored_service_forgot_goes_before_what_was_made_later(
     device.sync()
 
     assert taken(service) == [(1, "create"), (2, "update")]
+
+
+def test_what_was_accepted_without_a_checkpoint_is_told_again_after_a_restore(
+    service, device, editor
+):
+    service.back_up()
+    editor.update("account", ADA, {"name": "A"})
+    device.store.forget_checkpoint()
+    device.upload()
+    service.restore()
+
+    device.sync()
+
+    assert taken(service) == [(1, "update")]
+    service.decide()
+    device.sync()
+    assert (editor.edits(), names(device.store)[ADA]) == ([], "A")
+
+
+def test_a_new_start_that_broke_off_does_not_hide_what_was_forgotten(
+    service, make_device, device, editor
+):
+    service.back_up()
+    editor.update("account", ADA, {"name": "A"})
+    device.store.forget_checkpoint()
+    device.upload()
+    service.restore()
+    service.answer(OUTCOMES, Answer(cut=0), json_answer({"outcomes": []}))
+    with pytest.raises(UnavailableError):
+        make_device(store=device.store, retries=0).sync()
+
+    device.sync()
+
+    assert taken(service) == [(1, "update")]
+
+
+def test_an_applied_edit_that_was_forgotten_goes_when_the_rows_have_come(
+    service, device, editor
+):
+    service.back_up()
+    editor.update("account", ADA, {"name": "A"})
+    device.sync()
+    service.decide()
+    device.store.forget_checkpoint()
+    device.upload()
+    service.restore()
+
+    device.sync()
+    device.sync()
+
+    assert (editor.edits(), taken(service)) == ([], [])
+    assert names(device.store)[ADA] == "A"
+
+
+def test_a_new_start_asks_once_how_accepted_edits_stand(service, device, editor):
+    editor.update("account", ADA, {"name": "A"})
+    device.store.forget_checkpoint()
+
+    device.sync()
+    asked = len(service.requests(OUTCOMES))
+    device.sync()
+
+    assert asked > 0
+    assert (sent(service), len(service.requests(OUTCOMES))) == ([[1]], asked)
 
 
 def test_voids_take_the_sequences_of_what_is_settled_and_was_forgotten(
