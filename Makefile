@@ -27,6 +27,9 @@ soak: .venv/up-to-date ## Many more random lives, every seeded bug, filters; SEE
 	ORACLE_BUGS=all $(RUN) -m pytest -n 2 --dist worksteal tests/oracle/test_seeded_bugs.py
 	$(RUN) -m tests.replication.pulling.run --runs 1000 --faults --seed $(SEED)
 	PULLING_BUGS=all PULLING_KILLS=all $(RUN) -m pytest -n 2 --dist worksteal -rP tests/replication/pulling
+	$(RUN) -m tests.uploads.run --runs 1000 --faults --seed $(SEED)
+	UPLOADS_BUGS=all $(RUN) -m pytest tests/uploads
+	$(RUN) -m tests.uploads.soak --seed $(SEED)
 	$(RUN) -m tests.oracle.filter_soak --pairs 100000 --seed $(SEED)
 
 bench: .venv/up-to-date ## Figures per CPU-second; ONLY=delta_10, JSON=1

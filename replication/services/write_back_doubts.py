@@ -82,15 +82,17 @@ def _fate(writer: SourceWriter, edit: Edit) -> Fate:
         return Fate.UNDONE
     row = writer.read(edit.table, edit.key)
     if edit.stored.op == "create":
-        return _fate_of_create(edit, row)
+        return _fate_of_create(writer, edit, row)
     if row is None:
-        # Gone: a delete was done, and an update has nothing to be done to.
-        return Fate.DONE if edit.stored.op == "delete" else Fate.UNDONE
+        # An update may have been made before somebody deleted the row.
+        return Fate.DONE if edit.stored.op == "delete" else Fate.UNCLEAR
     return _fate_of_row(writer, edit, row)
 
 
-def _fate_of_create(edit: Edit, row: ReadRow | None) -> Fate:
+def _fate_of_create(writer: SourceWriter, edit: Edit, row: ReadRow | None) -> Fate:
     if row is None:
+        # A first attempt that comes late would bring a row back that was deleted since.
+        _insist_on_end(writer, edit)
         return Fate.UNDONE
     return Fate.DONE if looks_done(edit, row) else Fate.UNCLEAR
 

@@ -172,7 +172,7 @@ class Unit:
         """Outcomes that need no write, None if there is something to be sent."""
         failing = first_failure(steps)
         if failing is not None:
-            if steps[failing].found is not None and self._was_done_before():
+            if self._was_done_before():
                 return self._done_before()
             return self._failed(failing, steps)
         if any(isinstance(step.decision, Send) for step in steps):
