@@ -162,6 +162,10 @@ def rows_of_parts(organization):
         ).fetchone()
 
 
+def parts_at_once():
+    return WorkItem.objects.filter(state="leased", kind="part").count()
+
+
 def is_loaded(organization):
     leases.reap()
     item = WorkItem.objects.get(organization=organization, kind="table")
@@ -176,24 +180,17 @@ def test_four_workers_share_a_load_of_which_one_is_killed(
     doomed = start_worker(fail="part.stored:2")
     workers = [start_worker() for _ in range(3)]
 
+    eventually(lambda: parts_at_once() > 1)
     eventually(lambda: rows_of_parts(organization) > (0,))
-    at_once = 0
     edit(client, ids[::80])
     for account in ids[7::800]:
         assert client.api("DELETE", f"accounts({account})").status_code == 204
     for number in range(20):
         client.created("accounts", name=f"Founded {number}")
 
-    def loaded():
-        nonlocal at_once
-        leased = WorkItem.objects.filter(state="leased", kind="part")
-        at_once = max(at_once, leased.count())
-        return is_loaded(organization)
-
-    eventually(loaded)
+    eventually(lambda: is_loaded(organization))
 
     assert doomed.wait(timeout=10) == -signal.SIGKILL
     assert [worker.poll() for worker in workers] == [None] * 3
-    assert at_once > 1
     assert not WorkItem.objects.filter(kind="part").exists()
     assert in_staging(organization) == in_source(client)
